@@ -1,0 +1,1 @@
+"""Front ends that speak the peers' words and translate them into recipes."""

@@ -1,0 +1,1 @@
+"""What flows: samples, exact time, outcomes, errors, configuration and the registry."""

@@ -1,0 +1,96 @@
+"""Exact time inside, seconds outside: rational timestamps and half-open spans."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+_CLOCK = re.compile(r"^\s*(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)\s*$")
+_SECONDS = re.compile(r"^\s*\d+(?:\.\d+)?\s*s?\s*$")
+
+
+def parse_seconds(value: str | int | float | Fraction) -> Fraction:
+    """Read a point in time exactly.
+
+    Args:
+        value: seconds as a number or text (``12``, ``"12.5"``, ``"12.5s"``), or a clock time
+            (``MM:SS``, ``HH:MM:SS``, ``HH:MM:SS.mmm``). A float is read by its shortest decimal
+            form, so ``0.1`` is one tenth exactly.
+
+    Raises:
+        ValueError: the value is negative, not finite, or not a time.
+    """
+    if isinstance(value, str):
+        clock = _CLOCK.match(value)
+        if clock:
+            hours, minutes, seconds = clock.groups()
+            return int(hours or 0) * 3600 + int(minutes) * 60 + Fraction(seconds)
+        if not _SECONDS.match(value):
+            raise ValueError(f"{value!r} is not a time: give seconds or HH:MM:SS.mmm")
+        return Fraction(value.strip().rstrip("s").strip())
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value!r} is not a finite time")
+        value = Fraction(repr(value))
+    time = Fraction(value)
+    if time < 0:
+        raise ValueError(f"{float(time)} s is before the start of the source")
+    return time
+
+
+def format_clock(seconds: Fraction | float) -> str:
+    """Write a time as ``HH:MM:SS.mmm``, rounded to the nearest millisecond."""
+    milliseconds = round(Fraction(seconds) * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open stretch ``[start, end)`` of a source, in exact seconds from its first timestamp.
+
+    Args:
+        start: first instant inside, in seconds.
+        end: first instant after, in seconds; greater than ``start``.
+
+    Raises:
+        ValueError: the span is empty, reversed or starts before zero.
+    """
+
+    start: Fraction
+    end: Fraction
+
+    def __post_init__(self) -> None:
+        if self.start < 0:
+            raise ValueError(f"span starts at {float(self.start)} s, before the source does")
+        if self.end <= self.start:
+            raise ValueError(
+                f"span [{float(self.start)}, {float(self.end)}) is empty or reversed: "
+                "its end must be greater than its start"
+            )
+
+    @classmethod
+    def parse(cls, pair: Iterable[str | int | float]) -> Span:
+        """Read a ``[start, end]`` pair of seconds or clock times."""
+        values = list(pair)
+        if len(values) != 2:
+            raise ValueError(f"{values!r} is not a [start, end] pair")
+        return cls(parse_seconds(values[0]), parse_seconds(values[1]))
+
+    @property
+    def duration(self) -> Fraction:
+        """Length in exact seconds."""
+        return self.end - self.start
+
+    @property
+    def start_seconds(self) -> float:
+        """Start as a float, for tables and people."""
+        return float(self.start)
+
+    @property
+    def end_seconds(self) -> float:
+        """End as a float, for tables and people."""
+        return float(self.end)

@@ -1,0 +1,1 @@
+"""What you hold: a finished or growing dataset, opened for reading."""

@@ -1,0 +1,1 @@
+"""Synthetic media and a misbehaving local server: the demonstration, and the tests' material."""

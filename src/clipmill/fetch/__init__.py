@@ -1,0 +1,1 @@
+"""From a URL to bytes in a local file, with manners."""

@@ -1,0 +1,1 @@
+"""Between bytes and frames: the only package that touches PyAV."""

@@ -1,0 +1,1 @@
+"""Ways to run the same work over every shard that is not done."""

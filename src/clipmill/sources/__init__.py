@@ -1,0 +1,1 @@
+"""Things users have (tables, folders, shards, hub datasets) read as rows of samples."""

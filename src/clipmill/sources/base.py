@@ -1,0 +1,94 @@
+"""The contract of a source: files of rows, planned by counting, read by parts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pydantic import Field
+
+from clipmill.core.config import Config
+
+MEDIA_COLUMN = "_media"
+"""Hidden column: list of structs with the fields of ``core.sample.MediaRef``."""
+
+MEDIA_TYPE = pa.list_(
+    pa.struct(
+        [
+            ("path", pa.string()),
+            ("extension", pa.string()),
+            ("offset", pa.int64()),
+            ("size", pa.int64()),
+            ("row", pa.int64()),
+        ]
+    )
+)
+
+
+class Columns(Config):
+    """Which columns of the input mean what."""
+
+    url_col: str | None = None
+    """Column with the URL or path of the source. Default: `url`, or the only column there is."""
+    caption_col: str | None = None
+    """Column with the text that goes with a sample. Default: none."""
+    clip_col: str | None = None
+    """Column with `[[start, end], ...]` in seconds or HH:MM:SS.mmm. Default: none."""
+    save_additional_columns: tuple[str, ...] | None = None
+    """Other columns to keep. Default: all of them."""
+    input_format: str | None = None
+    """Read the input as this format instead of what its name and content say."""
+    group_by_url: bool = Field(default=False)
+    """Bring rows with the same URL into one shard, wherever they stand in the input, so that each
+    source is fetched once."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file of a source, as planned.
+
+    Args:
+        url: local path or fsspec URL.
+        rows: number of rows in it.
+        size: bytes.
+        version: modification time or etag, whatever tells that it changed; may be empty.
+    """
+
+    url: str
+    rows: int
+    size: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive rows of one input file: ``[start, start + count)`` of ``files[file]``."""
+
+    file: int
+    start: int
+    count: int
+
+
+class Source(ABC):
+    """Rows of samples that can be counted cheaply and read by parts, in any order.
+
+    A source is picklable after ``files`` and ``schema`` were asked for, so that a worker reads its
+    shard by itself. Its rows have the columns ``url`` (string), ``caption`` (string, when a caption
+    column was chosen), ``clips`` (list of [start, end] as strings, when a clip column was chosen),
+    ``_media`` (``MEDIA_TYPE``, when the bytes need no fetching), then the kept input columns.
+    An input column whose name clipmill uses itself is kept as ``input_<name>``.
+    """
+
+    @abstractmethod
+    def files(self) -> Sequence[InputFile]:
+        """The files in reading order, with their row counts."""
+
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Names and types of the rows, settled over all files."""
+
+    @abstractmethod
+    def read(self, part: Part) -> pa.Table:
+        """Rows of one part, in order, with exactly ``schema()``."""

@@ -41,3 +41,8 @@ def sample_uid(url: str, spans: Sequence[Sequence[object]] | None = None) -> str
     if spans:
         identity += "\n" + ";".join(f"{start}-{end}" for start, end in spans)
     return hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def row_of_key(key: str, digits: int = SHARD_DIGITS) -> int:
+    """Row number within its shard that a sample's key tells."""
+    return int(key[digits:])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
-from clipmill.core.config import Config
+from clipmill.sources.columns import Columns
 
 MEDIA_COLUMN = "_media"
 """Hidden column: list of structs with the fields of ``core.sample.MediaRef``."""
@@ -25,24 +25,6 @@ MEDIA_TYPE = pa.list_(
         ]
     )
 )
-
-
-class Columns(Config):
-    """Which columns of the input mean what."""
-
-    url_col: str | None = None
-    """Column with the URL or path of the source. Default: `url`, or the only column there is."""
-    caption_col: str | None = None
-    """Column with the text that goes with a sample. Default: none."""
-    clip_col: str | None = None
-    """Column with `[[start, end], ...]` in seconds or HH:MM:SS.mmm. Default: none."""
-    save_additional_columns: tuple[str, ...] | None = None
-    """Other columns to keep. Default: all of them."""
-    input_format: str | None = None
-    """Read the input as this format instead of what its name and content say."""
-    group_by_url: bool = Field(default=False)
-    """Bring rows with the same URL into one shard, wherever they stand in the input, so that each
-    source is fetched once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +63,9 @@ class Source(ABC):
     An input column whose name clipmill uses itself is kept as ``input_<name>``.
     """
 
+    columns: Columns
+    """The column choices it was made with."""
+
     @abstractmethod
     def files(self) -> Sequence[InputFile]:
         """The files in reading order, with their row counts."""
@@ -92,3 +77,7 @@ class Source(ABC):
     @abstractmethod
     def read(self, part: Part) -> pa.Table:
         """Rows of one part, in order, with exactly ``schema()``."""
+
+    def read_urls(self, part: Part) -> pa.ChunkedArray[Any]:
+        """The ``url`` column of one part; a source that can read it alone cheaply says how."""
+        return self.read(part).column("url")

@@ -1,0 +1,69 @@
+"""The face: what ``import clipmill`` offers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clipmill.core.errors import RunError
+from clipmill.dataset.dataset import Dataset
+from clipmill.run.prepare import Mode
+from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.runner import RunReport, run_recipe
+from clipmill.run.settings import gather
+
+
+def download(
+    source: Any,
+    output: str | os.PathLike[str],
+    *,
+    mode: Mode = "auto",
+    quiet: bool = False,
+    **settings: Any,
+) -> Dataset:
+    """Turn a list of URLs, a folder of media or existing shards into a dataset.
+
+    Args:
+        source: path or URL of a table, folder or shards; or rows: a list of URLs or of mappings, a
+            DataFrame, an Arrow table.
+        output: folder of the dataset; local path or fsspec URL.
+        mode: ``auto`` starts or goes on, ``resume``, ``overwrite`` or ``extend``.
+        quiet: show no progress.
+        **settings: any setting of a recipe's ``source``, ``download``, ``probe``, ``write`` and
+            ``run`` by its own name, such as ``caption_col="caption"`` or ``max_bytes="500MB"``.
+
+    Returns:
+        The finished dataset, opened.
+
+    Raises:
+        UserError: nothing was written.
+        RunError: the run stopped, or shards could not be finished.
+    """
+    is_location = isinstance(source, str | os.PathLike)
+    sections = gather(settings)
+    sections.setdefault("write", {})["to"] = os.fspath(output)
+    if is_location:
+        sections.setdefault("source", {})["path"] = os.fspath(source)
+    report = run_recipe(
+        load_recipe(sections), rows=None if is_location else source, mode=mode, quiet=quiet
+    )
+    return _opened(report)
+
+
+def open(folder: str | os.PathLike[str]) -> Dataset:  # noqa: A001  reads as clipmill.open(...)
+    """Open a dataset of ours, video2dataset's or img2dataset's."""
+    return Dataset(folder)
+
+
+def _opened(report: RunReport) -> Dataset:
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if report.shards_failed:
+        shard, reason = next(iter(report.shards_failed.items()))
+        raise RunError(
+            f"{len(report.shards_failed)} shards could not be finished; shard {shard}: {reason}. "
+            "Run the same again to go on."
+        )
+    return Dataset(report.output)

@@ -1,0 +1,110 @@
+"""The ``clipmill`` command: finds the subcommand, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from clipmill import __version__
+from clipmill.core.errors import ClipmillError
+
+COMMANDS: dict[str, str] = {
+    "download": "Turn a list of URLs, a folder of media or shards into a dataset.",
+    "run": "Carry out a recipe written in YAML.",
+    "retry": "Try failed rows of a dataset again.",
+    "status": "Show how far a dataset is and how its rows ended.",
+    "verify": "Re-read a dataset and compare it with its tables and hashes.",
+    "video2dataset": "Take video2dataset's own arguments and configuration files.",
+    "demo": "Make a small dataset from synthetic videos on a misbehaving local server.",
+}
+"""Name and one line of help per subcommand; its module is loaded when it is called."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists subcommands without importing them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of a dataset's life."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        """A stand-in that knows its help line."""
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The real subcommand, imported now."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is None or command is None:
+            return name, command, rest
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        module = importlib.import_module(f"clipmill.cli.{name}")
+        settings = getattr(module, "SETTINGS", {})
+        single.command(name, help=module.command.__doc__, **settings)(module.command)
+        return name, typer.main.get_command(single), rest
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"clipmill {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def clipmill(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Turn video and audio, wherever they lie, into datasets that models can be trained on.
+
+    Every command explains itself: clipmill COMMAND --help
+    """
+
+
+def main() -> None:
+    """Entry point: run the command line and exit with its status."""
+    sys.exit(guarded(app))
+
+
+def guarded(call: Callable[[], Any]) -> int:
+    """Run a command; errors become one message on standard error and an exit code."""
+    try:
+        call()
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else int(bool(ending.code))
+    except ClipmillError as error:
+        if debugging():
+            raise
+        trace = error.fields.get("traceback")
+        typer.echo(f"{trace}\nError: {error}" if trace else f"Error: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        typer.echo("Interrupted.", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us is gone
+        return 141
+    return 0
+
+
+def debugging() -> bool:
+    """Whether ``--debug`` was given anywhere."""
+    return "--debug" in sys.argv

@@ -1,0 +1,58 @@
+"""``clipmill retry``: try failed rows again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from clipmill.cli.options import add_options
+from clipmill.cli.report import finish_run
+from clipmill.fetch.options import FetchOptions
+from clipmill.run.recipe import RunSpec
+
+
+def _retry(
+    dataset: Annotated[str, typer.Argument(help="Folder of the dataset.")],
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            help="Error class or status to try again, such as timeout; may be given several "
+            "times. Default: whatever may succeed later.",
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Try every failed row.")] = False,
+    as_new_shards: Annotated[
+        bool,
+        typer.Option(
+            "--as-new-shards",
+            help="Move the rows into new shards and leave old media files untouched, instead of "
+            "writing their shards anew.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    **settings: Any,
+) -> None:
+    """Try failed rows of a dataset again; everything else stays as it is.
+
+    Settings of the run that made the dataset are used again; those that do not change what is
+    fetched can be given anew.
+    """
+    from clipmill.run.retry import retry_dataset
+    from clipmill.run.settings import gather
+
+    report = retry_dataset(
+        dataset,
+        classes=classes or (),
+        every=every,
+        as_new_shards=as_new_shards,
+        settings=gather(settings),
+        quiet=quiet or as_json,
+    )
+    finish_run(report, as_json=as_json)
+
+
+command = add_options(_retry, [FetchOptions, RunSpec], leave_out=["executor"])

@@ -1,0 +1,38 @@
+"""``clipmill status``: how far a dataset is."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def command(
+    dataset: Annotated[str, typer.Argument(help="Folder of the dataset.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Show how far a dataset is and how its rows ended."""
+    from clipmill.dataset.dataset import Dataset
+    from clipmill.dataset.status import dataset_status
+
+    status = dataset_status(Dataset(dataset))
+    if as_json:
+        typer.echo(json.dumps(status.as_json(), indent=2))
+        return
+    failed = status.failed_to_download + status.failed_to_process
+    typer.echo(f"{status.folder}: {status.shards_done:,} of {status.shards:,} shards done")
+    typer.echo(f"  rows       {status.rows_done:,} of {status.rows:,}")
+    typer.echo(f"  succeeded  {status.successes:,} ({status.video_seconds / 3600:,.2f} hours)")
+    typer.echo(
+        f"  failed     {failed:,} (download {status.failed_to_download:,}, "
+        f"process {status.failed_to_process:,})"
+    )
+    if status.dropped:
+        typer.echo(f"  dropped    {status.dropped:,}")
+    typer.echo(f"  downloaded {status.bytes_downloaded / 1e6:,.1f} MB")
+    for label, number in status.error_classes.items():
+        typer.echo(f"  {number:>8,} x {label}")
+    for message, number in status.top_messages:
+        typer.echo(f"  {number:>8,} x {message}")

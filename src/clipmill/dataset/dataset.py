@@ -1,0 +1,183 @@
+"""A dataset opened for reading: ours, video2dataset's or img2dataset's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clipmill.core.errors import InputError, UserError
+from clipmill.core.registry import load, nearest
+from clipmill.formats.base import MemberPlace, ShardFormat
+from clipmill.io.folder import Folder
+
+STATS_SUFFIX = "_stats.json"
+DATASET_FILE = "dataset.json"
+
+
+class Dataset:
+    """A folder of finished shards.
+
+    Args:
+        folder: local path or fsspec URL of the dataset.
+
+    Raises:
+        InputError: there is no dataset there.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | Folder) -> None:
+        self.folder = folder if isinstance(folder, Folder) else Folder(folder)
+        names = self.folder.list()
+        if DATASET_FILE not in names and not any(name.endswith(STATS_SUFFIX) for name in names):
+            raise InputError(
+                f"There is no dataset at {self.folder.url}: neither {DATASET_FILE} nor a shard's "
+                f"*{STATS_SUFFIX} is there."
+            )
+        self._names = names
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.folder.url!r}, {len(self.shards)} shards)"
+
+    def __len__(self) -> int:
+        """Number of rows, failed ones included."""
+        return sum(int(stats["count"]) for stats in self.stats.values())
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Content of ``dataset.json``; empty for a peer's dataset."""
+        if DATASET_FILE not in self._names:
+            return {}
+        manifest: dict[str, Any] = self.folder.read_json(DATASET_FILE)
+        return manifest
+
+    @cached_property
+    def layout(self) -> ShardFormat:
+        """The shard format, as recorded or as the files look."""
+        name = self.manifest.get("recipe", {}).get("write", {}).get("format")
+        if name is None and not self.manifest:
+            name = self._guess_format()
+        layout: ShardFormat = load("clipmill.formats", name or "webdataset")()
+        return layout
+
+    def _guess_format(self) -> str:
+        for suffix, name in ((".tar", "webdataset"), (".tfrecord", "tfrecord")):
+            if any(found.endswith(suffix) for found in self._names):
+                return name
+        units = {name.removesuffix(STATS_SUFFIX) for name in self._names}
+        return "files" if units & set(self._names) else "parquet"
+
+    @cached_property
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Stats of every finished shard, by name."""
+        return {
+            name.removesuffix(STATS_SUFFIX): self.folder.read_json(name)
+            for name in self._names
+            if name.endswith(STATS_SUFFIX)
+        }
+
+    @cached_property
+    def shards(self) -> list[str]:
+        """Names of finished shards, further volumes included, in order."""
+        found = []
+        for unit, stats in sorted(self.stats.items()):
+            found.append(unit)
+            found += [f"{unit}-{number}" for number in range(1, stats.get("volumes", 1))]
+        return found
+
+    def schema(self, shard: str) -> pa.Schema:
+        """Columns of one shard's table."""
+        with self.folder.open(self._table_name(shard)) as file:
+            return pq.read_schema(file)
+
+    def _table_name(self, shard: str) -> str:
+        name = self.layout.table_name(shard)
+        if name is None:
+            raise UserError(f"Format {self.layout.name!r} keeps no table of its rows.")
+        return name
+
+    def shard_table(self, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of one shard, media bytes left out.
+
+        Args:
+            shard: its name.
+            columns: names of columns to read. Default: all but columns that hold media.
+
+        Raises:
+            InputError: a column does not exist, or the table is missing.
+        """
+        try:
+            with self.folder.open(self._table_name(shard)) as file:
+                parquet = pq.ParquetFile(file)
+                schema = parquet.schema_arrow
+                if columns is None:
+                    columns = [field.name for field in schema if not _holds_media(field, schema)]
+                for name in columns:
+                    if name not in schema.names:
+                        raise InputError(
+                            f"{self.folder.url} has no column {name!r}. "
+                            f"{nearest(name, schema.names)}"
+                        )
+                return parquet.read(columns=list(columns))
+        except FileNotFoundError as error:
+            raise InputError(
+                f"Shard {shard} of {self.folder.url} has lost its table {self._table_name(shard)}."
+            ) from error
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows as one table, media bytes left out.
+
+        Args:
+            columns: names of columns to read. Default: all but columns that hold media.
+        """
+        tables = [self.shard_table(shard, columns) for shard in self.shards]
+        if not tables:
+            raise InputError(f"{self.folder.url} has no finished shard yet.")
+        return pa.concat_tables(tables, promote_options="permissive")
+
+    def uid_prefixes(self) -> Iterator[np.ndarray[Any, np.dtype[np.uint64]]]:
+        """First 64 bits of every row's uid, shard by shard."""
+        for shard in self.shards:
+            uids = self.shard_table(shard, ["uid"]).column("uid").to_pylist()
+            yield np.array([int(uid[:16], 16) for uid in uids], dtype=np.uint64)
+
+    def sample(self, key: str) -> dict[str, Any]:
+        """One row by key, its media as bytes under their extensions.
+
+        Args:
+            key: the sample's key.
+
+        Raises:
+            InputError: no finished shard has that key.
+        """
+        for shard in self.shards:
+            if not key.startswith(shard.partition("-")[0]):
+                continue
+            table = self.shard_table(shard)
+            keys = table.column("key").to_pylist()
+            if key in keys:
+                row: dict[str, Any] = table.slice(keys.index(key), 1).to_pylist()[0]
+                return {**row, **self._media(shard, key, keys.index(key), row)}
+        raise InputError(f"{self.folder.url} has no sample with key {key!r}.")
+
+    def _media(self, shard: str, key: str, number: int, row: dict[str, Any]) -> dict[str, bytes]:
+        found = {}
+        for extension, place in (row.get("media") or {}).items():
+            if place is not None:
+                ref = self.layout.locate(
+                    self.folder, shard, key, number, extension, MemberPlace(**place)
+                )
+                found[extension] = self.layout.read(self.folder, ref)
+        return found
+
+
+def _holds_media(field: pa.Field, schema: pa.Schema) -> bool:
+    """Whether a column holds media bytes, as the ``parquet`` format's do."""
+    return bool(pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)) and (
+        "media" not in schema.names
+        or any(part.name == field.name for part in schema.field("media").type)
+    )

@@ -1,0 +1,135 @@
+"""Re-read a dataset and compare what is there with what its tables promise."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from clipmill.core.errors import UserError
+from clipmill.core.outcome import STATUSES, Counts
+from clipmill.dataset.dataset import DATASET_FILE, STATS_SUFFIX, Dataset
+from clipmill.formats.base import MemberPlace
+
+RUN_FOLDER = "_run"
+
+
+@dataclass(slots=True)
+class Verification:
+    """What a verification found.
+
+    Args:
+        shards: shards looked at.
+        rows: rows looked at.
+        bytes_read: media bytes read and hashed.
+        problems: one line each; empty when the dataset is whole.
+    """
+
+    shards: int = 0
+    rows: int = 0
+    bytes_read: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def verify_dataset(dataset: Dataset, *, hashes: bool = True, threads: int = 4) -> Verification:
+    """Check every shard: counts, keys, members' places, and the bytes against their hashes.
+
+    Args:
+        dataset: what to check.
+        hashes: read and hash all media; else only look at names, places and counts.
+        threads: shards read at a time.
+    """
+    found = Verification()
+    keys: set[str] = set()
+    with ThreadPoolExecutor(threads) as pool:
+        for shard, result in zip(
+            dataset.shards, pool.map(lambda name: _Shard(dataset, name, hashes), dataset.shards),
+            strict=True,
+        ):
+            found.shards += 1
+            found.rows += len(result.keys)
+            found.bytes_read += result.bytes_read
+            found.problems += [f"shard {shard}: {problem}" for problem in result.problems]
+            twice = keys.intersection(result.keys)
+            found.problems += [f"shard {shard}: key {key} exists twice" for key in sorted(twice)]
+            keys.update(result.keys)
+    found.problems += _strangers(dataset)
+    return found
+
+
+class _Shard:
+    def __init__(self, dataset: Dataset, shard: str, hashes: bool) -> None:
+        self._dataset = dataset
+        self._shard = shard
+        self.keys: list[str] = []
+        self.bytes_read = 0
+        self.problems: list[str] = []
+        try:
+            self._check(hashes)
+        except (UserError, OSError, ValueError) as error:
+            self.problems.append(str(error))
+
+    def _check(self, hashes: bool) -> None:
+        dataset, shard = self._dataset, self._shard
+        if dataset.layout.table_name(shard) is None:
+            return
+        rows = dataset.shard_table(shard).to_pylist()
+        self.keys = [row["key"] for row in rows]
+        if self.keys != sorted(set(self.keys)):
+            self.problems.append("keys are not unique and in order")
+        self._check_counts(rows)
+        stored = {key: members for key, members, _ in dataset.layout.read_samples(
+            dataset.folder, shard
+        )}
+        promised = {row["key"] for row in rows if any((row.get("media") or {}).values())}
+        for key in sorted(promised - stored.keys()):
+            self.problems.append(f"sample {key}: its media are missing")
+        for key in sorted(stored.keys() - set(self.keys)):
+            self.problems.append(f"sample {key}: its media are there, but no row is")
+        for number, row in enumerate(rows):
+            for extension, place in (row.get("media") or {}).items():
+                if place is not None and row["key"] in stored:
+                    self._check_member(number, row["key"], extension, MemberPlace(**place), hashes)
+
+    def _check_counts(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            if row["status"] not in STATUSES:
+                self.problems.append(f"sample {row['key']}: unknown status {row['status']!r}")
+        stats = self._dataset.stats.get(self._shard)
+        if stats is None or stats.get("volumes", 1) > 1:
+            return  # counts of a shard in several volumes are over all of them
+        counts = Counts()
+        for row in rows:
+            if row["status"] in STATUSES:
+                counts.add(row["status"], row["error_class"], 0)
+        for name in ("count", "successes", "failed_to_download", "failed_to_process", "dropped"):
+            if name in stats and stats[name] != getattr(counts, name):
+                self.problems.append(
+                    f"stats say {name} {stats[name]}, the table {getattr(counts, name)}"
+                )
+
+    def _check_member(
+        self, number: int, key: str, extension: str, place: MemberPlace, hashes: bool
+    ) -> None:
+        layout, folder = self._dataset.layout, self._dataset.folder
+        ref = layout.locate(folder, self._shard, key, number, extension, place)
+        if not hashes:
+            return
+        size, digest = 0, hashlib.sha256()
+        for chunk in layout.chunks(folder, ref):
+            digest.update(chunk)
+            size += len(chunk)
+        self.bytes_read += size
+        if (size, digest.hexdigest()) != (place.size, place.sha256):
+            self.problems.append(f"sample {key}: {extension} differs from its recorded hash")
+
+
+def _strangers(dataset: Dataset) -> Iterator[str]:
+    """Shard files that belong to no finished shard: left by a crash, or stats were deleted."""
+    known = set(dataset.shards)
+    for name in dataset.folder.list():
+        stem = name.split(".")[0].removesuffix(STATS_SUFFIX.split(".")[0])
+        if name not in (DATASET_FILE, RUN_FOLDER) and stem[:1].isdigit() and stem not in known:
+            yield f"{name} belongs to no finished shard; resume the run to finish it"

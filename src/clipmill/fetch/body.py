@@ -1,0 +1,241 @@
+"""One source's bytes on their way to disk: sniffed, counted, hashed, and kept for resuming."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import aiohttp
+
+from clipmill.core.errors import RunError
+from clipmill.core.redact import redact_url
+from clipmill.fetch.allowance import Allowance
+from clipmill.fetch.base import Budget
+from clipmill.fetch.failures import failure
+from clipmill.fetch.manners import Effort
+from clipmill.fetch.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_INFLATE_BYTES = 1 << 20
+_STEP_BYTES = 1 << 20
+
+
+class Inflater:
+    """Undoes a Content-Encoding in pieces of bounded size, however much is packed into few bytes.
+
+    Args:
+        encoding: ``gzip`` or ``deflate``.
+        url: for messages.
+    """
+
+    def __init__(self, encoding: str, url: str) -> None:
+        self._zlib = zlib.decompressobj(wbits=47)  # gzip or zlib, whichever it turns out to be
+        self._what = f"{url} sent {encoding} data that"
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Decode some bytes."""
+        try:
+            while data:
+                yield self._zlib.decompress(data, _INFLATE_BYTES)
+                data = self._zlib.unconsumed_tail
+        except zlib.error as error:
+            raise failure("bad_response", f"{self._what} is broken: {error}") from error
+
+    def rest(self) -> bytes:
+        """What is still inside after the last bytes came."""
+        rest = self._zlib.flush()
+        if not self._zlib.eof:
+            raise failure("truncated", f"{self._what} ends too early.")
+        return rest
+
+
+class Body:
+    """The file being fetched, over all tries.
+
+    Args:
+        target: where it is written.
+        max_bytes: its size limit, decoded.
+        budget: asked before anything is written.
+        effort: counts the bytes that came.
+    """
+
+    def __init__(self, target: Path, max_bytes: int, budget: Budget, effort: Effort) -> None:
+        self._target = target
+        self._max_bytes = max_bytes
+        self._allowance = Allowance(budget, effort)
+        self._effort = effort
+        self._file: int | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what came so far."""
+        self.sniffed: Sniffed = UNKNOWN
+        self._expected: int | None = None
+        self._size = 0
+        self._hash = hashlib.sha256()
+        self._validators: dict[str, str] = {}
+        self._head = b""
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.lseek(self._file, 0, os.SEEK_SET)
+
+    def resume_headers(self) -> dict[str, str]:
+        """Headers that ask for what is missing, provided that it is still the same file."""
+        if not self._size or not self._validators:
+            self.restart()
+            return {}
+        validator = self._validators.get("ETag") or self._validators["Last-Modified"]
+        return {"Range": f"bytes={self._size}-", "If-Range": validator}
+
+    async def read(self, response: aiohttp.ClientResponse) -> None:
+        """Take in the body of a successful answer, from the start or from where it broke off.
+
+        Raises:
+            DownloadError: it is too large, not media, empty, or not what was asked for.
+            RunError: the disk does not take it.
+        """
+        url = redact_url(str(response.url))
+        if response.status in (204, 205):
+            raise failure("empty_body", f"{url} answered {response.status}: there is no content.")
+        inflater = _inflater(response.headers.get("Content-Encoding", ""), url)
+        self._begin(response, url, encoded=inflater is not None)
+        if self._expected is not None:
+            self._check_size(self._expected, url)
+        content = response.content
+        while data := await content.readany():
+            self._effort.downloaded_bytes += len(data)
+            if inflater is None:
+                await self._take(data, url)
+            else:
+                for piece in inflater.pieces(data):
+                    await self._take(piece, url)
+        if inflater is not None and (self._size or self._head):
+            await self._take(inflater.rest(), url)
+        if self._head:
+            await self._check_head(url)
+        self._check_end(url)
+
+    def _begin(self, response: aiohttp.ClientResponse, url: str, encoded: bool) -> None:
+        """Settle where the answer's bytes belong, and the size of the whole if it is known."""
+        headers = response.headers
+        validators = _validators(headers)
+        if response.status == 206:
+            if encoded or not self._continues(headers.get("Content-Range", ""), validators):
+                self.restart()
+                raise failure("truncated", f"{url} changed, or answered for another range.")
+            return
+        self.restart()
+        if not encoded:
+            self._expected = response.content_length
+            if "bytes" in headers.get("Accept-Ranges", "").lower():
+                self._validators = validators
+
+    def _continues(self, content_range: str, validators: Mapping[str, str]) -> bool:
+        """Whether a partial answer is all that is missing, and of the same file."""
+        span = _CONTENT_RANGE.fullmatch(content_range)
+        if span is None:
+            return False
+        start, end, total = (int(number) for number in span.groups())
+        if start != self._size or end != total - 1 or self._expected not in (None, total):
+            return False
+        self._expected = total
+        return all(validators.get(name, was) == was for name, was in self._validators.items())
+
+    async def _take(self, data: bytes, url: str) -> None:
+        self._check_size(self._size + len(self._head) + len(data), url)
+        if self._size:
+            await self._write(data)
+            return
+        self._head += data
+        if len(self._head) >= HEAD_BYTES:
+            await self._check_head(url)
+
+    async def _check_head(self, url: str) -> None:
+        """Decide by the first bytes whether to go on, then write them."""
+        head, self._head = self._head, b""
+        self.sniffed = sniff(head)
+        if not self.sniffed.may_be_media:
+            raise _not_media(self.sniffed, url, self._effort.content_type)
+        await self._write(head)
+
+    async def _write(self, data: bytes) -> None:
+        size = self._size + len(data)
+        in_steps = -(-size // _STEP_BYTES) * _STEP_BYTES
+        await self._allowance.up_to(self._expected or min(in_steps, self._max_bytes))
+        try:
+            if self._file is None:
+                self._file = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            written = os.write(self._file, data)
+            while written < len(data):
+                written += os.write(self._file, memoryview(data)[written:])
+        except OSError as error:
+            raise RunError(f"{self._target.parent} cannot be written to: {error}") from error
+        self._hash.update(data)
+        self._size = size
+
+    def _check_end(self, url: str) -> None:
+        if not self._size:
+            raise failure("empty_body", f"{url} sent nothing.")
+        if self._expected is not None and self._size != self._expected:
+            raise failure(
+                "truncated", f"{url} announced {self._expected} bytes and sent {self._size}."
+            )
+
+    def _check_size(self, size: int, url: str) -> None:
+        if size > self._max_bytes:
+            raise failure(
+                "too_large",
+                f"{url} is larger than {self._max_bytes} bytes. Allow more with --max-bytes.",
+            )
+
+    def finish(self) -> tuple[str, int]:
+        """Close the file; returns its sha256 and size."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        return self._hash.hexdigest(), self._size
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        if self._file is not None:
+            self.finish()
+            self._target.unlink(missing_ok=True)
+
+
+def _validators(headers: Mapping[str, str]) -> dict[str, str]:
+    """What tells one version of a file from another; a weak ETag does not promise equal bytes."""
+    etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
+    found = {"ETag": etag} if etag.startswith('"') else {}
+    return found | ({"Last-Modified": modified} if modified else {})
+
+
+def _inflater(encoding: str, url: str) -> Inflater | None:
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise failure(
+            "bad_response", f"{url} sent {encoding!r} encoded bytes although asked for plain ones."
+        )
+    return Inflater(encoding, url)
+
+
+def _not_media(sniffed: Sniffed, url: str, content_type: str | None) -> Exception:
+    what = sniffed.extension or sniffed.kind
+    said = f" (though it calls it {content_type})" if content_type else ""
+    advice = {
+        "html": " It may be a page with a video on it, or an error page.",
+        "playlist": " Playlists are followed by yt-dlp.",
+        "archive": " For one member of an archive, write zip://member::URL or tar://member::URL.",
+    }.get(sniffed.kind, "")
+    article = "an" if sniffed.kind in ("html", "image", "archive") else "a"
+    return failure(
+        "not_media",
+        f"{url} sent {article} {what} {sniffed.kind if what != sniffed.kind else 'document'}, "
+        f"neither video nor audio{said}.{advice}",
+        kind=sniffed.kind,
+    )

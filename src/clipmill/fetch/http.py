@@ -1,0 +1,99 @@
+"""Files on web servers: streamed to disk, checked on the way, resumed where they broke off."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import aiohttp
+from yarl import URL
+
+from clipmill.core.redact import redact_url
+from clipmill.fetch.base import Budget, Fetched, Fetcher, FetchRequest
+from clipmill.fetch.body import Body
+from clipmill.fetch.client import HttpClient, parse_http_url
+from clipmill.fetch.failures import failure, is_retryable_status
+from clipmill.fetch.manners import Effort, Slots, opt_out_reason, parse_retry_after, with_retries
+from clipmill.fetch.options import FetchOptions
+
+
+class HttpFetcher(Fetcher):
+    """Fetches one file by one GET, and what is missing of it by further ones.
+
+    Args:
+        options: timeouts, limits, credentials, manners and permissions.
+    """
+
+    name = "http"
+
+    def __init__(self, options: FetchOptions) -> None:
+        self._options = options
+        self._client = HttpClient(options)
+        self._slots = Slots(options.concurrency, options.concurrency_per_host)
+
+    async def fetch(self, request: FetchRequest, budget: Budget) -> Fetched:
+        """Fetch ``request.url`` into ``request.target``."""
+        effort = Effort(self.name, redact_url(request.url))
+        body = Body(request.target, self._options.max_bytes, budget, effort)
+        try:
+            url = parse_http_url(request.url)
+            await with_retries(lambda: self._attempt(url, body, effort), self._options, effort)
+            sha256, size = body.finish()
+        except BaseException:
+            body.discard()
+            raise
+        return Fetched(
+            path=request.target,
+            size=size,
+            sha256=sha256,
+            extension=body.sniffed.extension,
+            fetcher=self.name,
+            final_url=effort.final_url,
+            http_status=effort.http_status,
+            content_type=effort.content_type,
+            attempts=effort.attempts,
+            seconds=effort.seconds,
+            downloaded_bytes=effort.downloaded_bytes,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def _attempt(self, url: URL, body: Body, effort: Effort) -> None:
+        async with self._slots.of(url.host or "", effort):
+            async with self._client.get(url, effort, body.resume_headers()) as response:
+                if response.status == 416:
+                    body.restart()
+                self._check(response)
+                await body.read(response)
+
+    def _check(self, response: aiohttp.ClientResponse) -> None:
+        """Look at status and headers before any of the body is read."""
+        where = redact_url(str(response.url))
+        if not 200 <= response.status < 300:
+            raise _status_failure(response, where)
+        reason = opt_out_reason(response.headers, self._options)
+        if reason:
+            raise failure(
+                "opt_out",
+                f"{where}: {reason}. It is left out; to take it all the same (and answer for it), "
+                "use --no-respect-opt-out.",
+            )
+
+
+def _status_failure(response: aiohttp.ClientResponse, where: str) -> Exception:
+    phrase = response.reason or ""
+    if not phrase and response.status in HTTPStatus._value2member_map_:
+        phrase = HTTPStatus(response.status).phrase
+    wait = parse_retry_after(response.headers.get("Retry-After"))
+    message = f"{where} answered {response.status} {phrase}".rstrip() + "."
+    if wait is not None:
+        message += f" It asks to wait {wait:.0f} s."
+    if response.status == 401:
+        message += " Give credentials with --headers or --cookies-file."
+    return failure(
+        "http_status",
+        message,
+        retryable=is_retryable_status(response.status),
+        retry_after_seconds=wait,
+    )

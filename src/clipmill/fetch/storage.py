@@ -1,0 +1,235 @@
+"""Bytes that lie in a storage: object stores and whatever fsspec knows, local files, shards."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+
+from clipmill.core.redact import redact_url
+from clipmill.core.sample import MediaRef
+from clipmill.fetch.addresses import check_host_and_dns
+from clipmill.fetch.allowance import Allowance
+from clipmill.fetch.base import Budget, Fetched, Fetcher, FetchRequest
+from clipmill.fetch.failures import failure
+from clipmill.fetch.manners import Effort, with_retries
+from clipmill.fetch.options import FetchOptions
+from clipmill.fetch.sniff import HEAD_BYTES, sniff
+from clipmill.fetch.storage_read import (
+    Chunks,
+    Copied,
+    ParquetCells,
+    copy_chunks,
+    link_local,
+    local_chunks,
+    remote_chunks,
+    translate,
+)
+
+MAX_THREADS = 16
+
+# They wrap another URL, open local files, or speak HTTP past our guard and manners.
+_REFUSED_PROTOCOLS = frozenset(
+    {
+        *("async_wrapper", "asynclocal", "blockcache", "cached", "dask", "dir", "filecache"),
+        *("generic", "git", "http", "https", "jlab", "jupyter", "libarchive", "local+async"),
+        *("reference", "simplecache", "tar", "zip"),
+    }
+)
+_HOST_PROTOCOLS = frozenset({"arrow_hdfs", "ftp", "ftps", "hdfs", "sftp", "smb", "ssh", "webhdfs"})
+
+Result = TypeVar("Result")
+
+
+class StorageFetcher(Fetcher):
+    """Fetches from object stores, local paths (when allowed) and shards.
+
+    Args:
+        options: how sources are fetched.
+    """
+
+    name: ClassVar[str] = "storage"
+
+    def __init__(self, options: FetchOptions) -> None:
+        self._options = options
+        threads = min(options.concurrency, MAX_THREADS)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="clipmill-storage")
+        self._slots = asyncio.Semaphore(threads)
+        self._filesystems: dict[str, Any] = {}
+        self._cells = ParquetCells()
+        self._lock = threading.Lock()
+
+    async def fetch(self, request: FetchRequest, budget: Budget) -> Fetched:
+        """Fetch one source into ``request.target``; a local file is hard-linked where possible.
+
+        Raises:
+            DownloadError: nothing is left at ``request.target`` then.
+        """
+        effort = Effort(self.name, final_url=_shown(request))
+        allowance = Allowance(budget, effort)
+        return await with_retries(
+            lambda: self._attempt(request, allowance, effort), self._options, effort
+        )
+
+    async def close(self) -> None:
+        """Let threads end; one that hangs in a library's call is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _attempt(
+        self, request: FetchRequest, allowance: Allowance, effort: Effort
+    ) -> Fetched:
+        async with effort.paused():
+            await self._slots.acquire()
+        stop = threading.Event()
+        try:
+            place = request.media or await self.place(request.url)
+            chunks = await self.run(lambda: self.open(place, stop), effort)
+            self._check_size(chunks.size, effort)
+            if not request.modalities:
+                return self._fetched(None, request, effort, place, chunks.size)
+            copied = await self._copy(request, chunks, allowance, effort)
+        except BaseException:
+            stop.set()
+            request.target.unlink(missing_ok=True)
+            raise
+        finally:
+            self._slots.release()
+        return self._fetched(copied, request, effort, place, chunks.size)
+
+    async def _copy(
+        self, request: FetchRequest, chunks: Chunks, allowance: Allowance, effort: Effort
+    ) -> Copied:
+        target = request.target
+        copied = await self.run(lambda: link_local(chunks, target), effort)
+        if copied is None:
+            await allowance.up_to(chunks.size)
+            copied = await self.run(lambda: copy_chunks(chunks, target), effort)
+            effort.downloaded_bytes += copied.size if chunks.is_remote else 0
+        return copied
+
+    async def run(self, work: Callable[[], Result], effort: Effort) -> Result:
+        """Run blocking work in one of the threads, with storages' errors in our words."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, work)
+        except Exception as error:
+            translated = translate(error, effort.final_url)
+            if translated is None:
+                raise
+            raise translated from error
+
+    async def place(self, url: str) -> MediaRef:
+        """Where a URL of a list leads.
+
+        Raises:
+            DownloadError: it may not be followed.
+        """
+        path = _local_path(url)
+        if path is not None:
+            if not self._options.allow_local_paths:
+                raise failure(
+                    "local_path_refused",
+                    f"{url} is a path on this machine. URL lists may not name local files; "
+                    "allow it with --allow-local-paths.",
+                )
+            return MediaRef(path, "")
+        protocol = url.partition("://")[0].lower()
+        if "::" in url or protocol in _REFUSED_PROTOCOLS:
+            raise failure(
+                "unsupported_scheme", f"{url} chains or wraps storages, which is refused."
+            )
+        if protocol in _HOST_PROTOCOLS and not self._options.allow_private_addresses:
+            await check_host_and_dns(_host(url))
+        return MediaRef(url, "")
+
+    def open(self, place: MediaRef, stop: threading.Event) -> Chunks:
+        """Look at the bytes of a place, in a thread."""
+        path = _local_path(place.path)
+        if place.row is not None:
+            filesystem, inside = self._filesystem(place.path)
+            data = self._cells.read(filesystem, inside, place.extension, place.row)
+            return Chunks(len(data), stop, lambda: iter((data,)), is_remote=path is None)
+        if path is not None:
+            return local_chunks(path, place.offset, place.size, stop)
+        filesystem, inside = self._filesystem(place.path)
+        return remote_chunks(filesystem, inside, place.offset, place.size, stop)
+
+    def _filesystem(self, url: str) -> tuple[Any, str]:
+        """One file system per store, shared by the threads, where fsspec keeps one per thread."""
+        parts = urlsplit(url)
+        key = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            filesystem = self._filesystems.get(key)
+            if filesystem is None:
+                filesystem, inside = fsspec.core.url_to_fs(url)
+                self._filesystems[key] = filesystem
+                return filesystem, inside
+        return filesystem, filesystem._strip_protocol(url)
+
+    def _check_size(self, size: int, effort: Effort) -> None:
+        if size == 0:
+            raise failure("empty_body", f"{effort.final_url} holds no bytes.")
+        if size > self._options.max_bytes:
+            raise failure(
+                "too_large",
+                f"{effort.final_url} is {size} bytes, above the limit of "
+                f"{int(self._options.max_bytes)}. Allow more with --max-bytes.",
+            )
+
+    def _fetched(
+        self,
+        copied: Copied | None,
+        request: FetchRequest,
+        effort: Effort,
+        place: MediaRef,
+        size: int,
+    ) -> Fetched:
+        found = sniff(copied.head[:HEAD_BYTES]) if copied else None
+        if found and not found.may_be_media:
+            request.target.unlink(missing_ok=True)
+            raise failure(
+                "not_media",
+                f"{effort.final_url} is {found.extension or found.kind}, not video or audio.",
+            )
+        return Fetched(
+            path=request.target if copied else None,
+            size=size,
+            sha256=copied.sha256 if copied else "",
+            extension=(found.extension if found else "") or place.extension,
+            fetcher=self.name,
+            final_url=effort.final_url,
+            attempts=effort.attempts,
+            seconds=effort.seconds,
+            downloaded_bytes=effort.downloaded_bytes,
+        )
+
+
+def _shown(request: FetchRequest) -> str:
+    return redact_url(request.media.path if request.media else request.url)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError as error:
+        raise failure("invalid_url", f"{url} is not a URL: {error}") from error
+
+
+def _local_path(url: str) -> str | None:
+    """The path that a URL or bare path names on this machine; None when it is somewhere else."""
+    if "\x00" in url:
+        raise failure("invalid_url", "The path holds a NUL character.")
+    scheme, separator, rest = url.partition(":")
+    scheme = scheme.lower()
+    if scheme in ("file", "local") and separator:
+        rest = rest.removeprefix("//")
+        host, slash, path = rest.partition("/")
+        if host not in ("", "localhost"):
+            raise failure("invalid_url", f"{url} names a file on another machine ({host}).")
+        return unquote(slash + path)
+    return None if "://" in url or "::" in url else url

@@ -1,0 +1,325 @@
+"""What a media file is, from one open of it: containers, codecs, exact times, whole or broken."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from clipmill.core.errors import ProcessError
+from clipmill.media import colors
+from clipmill.media.pyav import (
+    as_fraction,
+    describe_format,
+    known_time,
+    main_video,
+    open_media,
+    video_streams,
+)
+from clipmill.media.timeline import Timeline, read_timelines
+
+_ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?\d+(?:\.\d+)?)", re.M | re.I)
+_SHORTFALL_SECONDS = 0.5
+# These say how long they are; of others libav makes an estimate from what is there.
+_DECLARES_DURATION = frozenset({"matroska,webm", "avi", "flv", "asf", "wav", "flac", "aiff", "caf"})
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """One video stream. Whatever is unknown is None.
+
+    Args:
+        codec: libav's name, such as ``h264``.
+        profile: the codec's profile, such as ``High``.
+        pixel_format: libav's name, such as ``yuv420p``.
+        bit_depth: bits per colour component.
+        width: pixels as displayed, after rotation and with square pixels.
+        height: pixels as displayed, after rotation and with square pixels.
+        coded_width: pixels as stored.
+        coded_height: pixels as stored.
+        rotation_degrees: clockwise turn that shows the stored picture upright: 0, 90, 180, 270.
+        sample_aspect_ratio: width of a stored pixel divided by its height.
+        average_frame_rate: frames per second over the whole stream.
+        real_frame_rate: frames per second that the stream means to have.
+        variable_frame_rate: whether frames are unevenly spaced.
+        frame_count: frames whose data are in the file.
+        frame_count_source: ``index`` (the container's table) or ``packets`` (counted).
+        keyframe_seconds: when each key frame is shown; only on request.
+        start_pts: first timestamp, in ticks.
+        duration_pts: duration, in ticks.
+        time_base_numerator: a tick lasts numerator / denominator seconds.
+        time_base_denominator: see ``time_base_numerator``.
+        duration_seconds: how long, from the first frame's start to the last one's end.
+        bit_rate: bits per second.
+        color_primaries: libav's name, such as ``bt709``.
+        color_transfer: libav's name, such as ``smpte2084``.
+        color_space: libav's name of the matrix, such as ``bt2020nc``.
+        color_range: ``tv`` (limited) or ``pc`` (full).
+        hdr: ``sdr``, ``hdr10``, ``pq``, ``hlg`` or ``dolby_vision``.
+        interlaced: whether frames are made of two fields.
+        has_alpha: whether pixels may be transparent.
+        language: as written in the file.
+    """
+
+    codec: str
+    profile: str | None
+    pixel_format: str | None
+    bit_depth: int | None
+    width: int | None
+    height: int | None
+    coded_width: int | None
+    coded_height: int | None
+    rotation_degrees: int
+    sample_aspect_ratio: float | None
+    average_frame_rate: float | None
+    real_frame_rate: float | None
+    variable_frame_rate: bool | None
+    frame_count: int | None
+    frame_count_source: str | None
+    keyframe_seconds: list[float] | None
+    start_pts: int | None
+    duration_pts: int | None
+    time_base_numerator: int
+    time_base_denominator: int
+    duration_seconds: float | None
+    bit_rate: int | None
+    color_primaries: str | None
+    color_transfer: str | None
+    color_space: str | None
+    color_range: str | None
+    hdr: str
+    interlaced: bool | None
+    has_alpha: bool
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """One audio stream. Whatever is unknown is None.
+
+    Args:
+        codec: libav's name, such as ``aac``.
+        sample_rate: samples per second.
+        channels: number of channels.
+        layout: libav's name, such as ``stereo`` or ``5.1``.
+        bit_rate: bits per second.
+        language: as written in the file.
+        start_seconds: when the first sample is heard.
+        duration_seconds: how long.
+    """
+
+    codec: str
+    sample_rate: int | None
+    channels: int | None
+    layout: str | None
+    bit_rate: int | None
+    language: str | None
+    start_seconds: float | None
+    duration_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is known of one media file.
+
+    Args:
+        container: libav's name of the container, such as ``mp4`` or ``matroska``.
+        duration_seconds: of the video if there is one, else of the longest audio stream.
+        start_seconds: first timestamp of the same stream.
+        bit_rate: bits per second, everything included.
+        integrity: ``ok``; ``truncated``: data the container speaks of are missing; ``corrupt``:
+            packets cannot be read; ``undecodable``: no picture could be made of the video's start.
+        video: the main video stream; None for a file of sound alone.
+        video_stream_count: videos in the file; cover art is none.
+        audio: every audio stream.
+        subtitle_languages: one entry per subtitle stream; None where no language is written.
+    """
+
+    container: str
+    duration_seconds: float | None
+    start_seconds: float | None
+    bit_rate: int | None
+    integrity: str
+    video: VideoFacts | None
+    video_stream_count: int
+    audio: list[AudioFacts] = field(default_factory=list)
+    subtitle_languages: list[str | None] = field(default_factory=list)
+
+
+def probe(path: Path | str, *, keyframes: bool = False) -> Probe:
+    """Learn what a media file is from one open of it; nothing is decoded on purpose.
+
+    Args:
+        path: a local file.
+        keyframes: also list when each key frame is shown, which reads the whole file.
+
+    Raises:
+        ProcessError: the file is no media, is of a kind that is not opened, has no packets at all,
+            or is coded in a way that cannot be decoded here.
+    """
+    with open_media(path) as container:
+        return probe_container(container, path, keyframes=keyframes)
+
+
+def probe_container(container: Any, path: Path | str, *, keyframes: bool = False) -> Probe:
+    """As ``probe``, of a file already open; its packets may be used up afterwards."""
+    video = main_video(container)
+    streams = [*([video] if video else []), *container.streams.audio]
+    timelines = read_timelines(container, streams, path, keyframes=keyframes)
+    _refuse_unusable(path, streams, timelines)
+    video_facts = _video_facts(container, video, timelines[video.index]) if video else None
+    audio = [_audio_facts(stream, timelines[stream.index]) for stream in container.streams.audio]
+    main = (
+        timelines[streams[0].index]
+        if video
+        else max(timelines.values(), key=lambda line: line.duration_seconds or 0)
+    )
+    return Probe(
+        container=_container_name(container, path),
+        duration_seconds=_seconds(main.duration_seconds or _declared_seconds(container)),
+        start_seconds=_seconds(main.start_seconds),
+        bit_rate=known_time(container.bit_rate) or None,
+        integrity=_integrity(container, video_facts, timelines.values()),
+        video=video_facts,
+        video_stream_count=len(video_streams(container)),
+        audio=audio,
+        subtitle_languages=[_language(stream) for stream in container.streams.subtitles],
+    )
+
+
+def _refuse_unusable(
+    path: Path | str, streams: Sequence[Any], timelines: dict[int, Timeline]
+) -> None:
+    name = os.path.basename(path)
+    if not streams:
+        raise ProcessError(f"{name} holds nothing but pictures", error_class="no_streams")
+    if not any(line.count for line in timelines.values()):
+        broken = any(line.missing for line in timelines.values())
+        raise ProcessError(
+            f"{name} announces {len(streams)} streams, but holds no data of any",
+            error_class="truncated" if broken else "no_packets",
+        )
+    if streams[0].codec_context is None:
+        raise ProcessError(
+            f"{name}: there is no decoder for its {streams[0].type}",
+            error_class="unsupported_codec",
+        )
+
+
+def _video_facts(container: Any, stream: Any, line: Timeline) -> VideoFacts:
+    context = stream.codec_context
+    summary = describe_format(container)
+    rotation = _rotation(summary, stream.index)
+    ratio = as_fraction(stream.sample_aspect_ratio)
+    width, height = _displayed(context.width, context.height, ratio, rotation)
+    pixels = context.format
+    depth = max((part.bits for part in pixels.components), default=None) if pixels else None
+    return VideoFacts(
+        codec=context.codec.canonical_name,
+        profile=context.profile,
+        pixel_format=pixels.name if pixels else None,
+        bit_depth=depth,
+        width=width or None,
+        height=height or None,
+        coded_width=context.width or None,
+        coded_height=context.height or None,
+        rotation_degrees=rotation,
+        sample_aspect_ratio=_seconds(ratio),
+        average_frame_rate=_seconds(line.average_rate or as_fraction(stream.average_rate)),
+        real_frame_rate=_seconds(as_fraction(stream.guessed_rate)),
+        variable_frame_rate=line.uneven,
+        frame_count=line.count,
+        frame_count_source=line.source,
+        keyframe_seconds=line.keyframe_seconds,
+        start_pts=line.start_pts,
+        duration_pts=line.duration_pts,
+        time_base_numerator=line.time_base.numerator,
+        time_base_denominator=line.time_base.denominator,
+        duration_seconds=_seconds(line.duration_seconds),
+        bit_rate=context.bit_rate or line.bit_rate,
+        color_primaries=colors.PRIMARIES.get(context.color_primaries),
+        color_transfer=colors.TRANSFERS.get(context.color_trc),
+        color_space=colors.SPACES.get(context.colorspace),
+        color_range=colors.RANGES.get(context.color_range),
+        hdr=colors.hdr_kind(context, depth, dolby_vision="DOVI configuration record" in summary),
+        interlaced=None if not context.field_order else context.field_order > 1,
+        has_alpha=bool(pixels and any(part.is_alpha for part in pixels.components))
+        or stream.metadata.get("alpha_mode") == "1",
+        language=_language(stream),
+    )
+
+
+def _audio_facts(stream: Any, line: Timeline) -> AudioFacts:
+    context = stream.codec_context
+    return AudioFacts(
+        codec=context.codec.canonical_name if context else "unknown",
+        sample_rate=(context.sample_rate or None) if context else None,
+        channels=(context.channels or None) if context else None,
+        layout=context.layout.name if context and context.channels else None,
+        bit_rate=(context.bit_rate if context else None) or line.bit_rate,
+        language=_language(stream),
+        start_seconds=_seconds(line.start_seconds),
+        duration_seconds=_seconds(line.duration_seconds),
+    )
+
+
+def _displayed(width: int, height: int, ratio: Fraction | None, rotation: int) -> tuple[int, int]:
+    """Size with square pixels: the longer way of a stored pixel is kept, as players do."""
+    if ratio and ratio > 1:
+        width = round(width * ratio)
+    elif ratio:
+        height = round(height / ratio)
+    return (height, width) if rotation in (90, 270) else (width, height)
+
+
+def _rotation(summary: str, stream_index: int) -> int:
+    """The clockwise turn that libav's summary gives for a stream, to the nearest right angle."""
+    part = re.split(r"^  Stream #0:", summary, flags=re.M)[1 + stream_index]
+    found = _ROTATION.search(part)
+    # Libav counts counter-clockwise.
+    return round(-float(found[1]) / 90) * 90 % 360 if found else 0
+
+
+def _integrity(container: Any, video: VideoFacts | None, lines: Iterable[Timeline]) -> str:
+    lines = list(lines)
+    if any(line.missing for line in lines):
+        return "truncated"
+    if any(line.corrupt for line in lines):
+        return "corrupt"
+    declared = _declared_seconds(container)
+    ends = [line.end_seconds for line in lines if line.end_seconds is not None]
+    # A subtitle may outlast sound and picture.
+    complete = container.format.name in _DECLARES_DURATION and not container.streams.subtitles
+    if complete and declared and ends and max(ends) + _SHORTFALL_SECONDS < declared:
+        return "truncated"
+    if video and (video.pixel_format is None or not video.width):
+        return "undecodable"
+    return "ok"
+
+
+def _declared_seconds(container: Any) -> float | None:
+    microseconds = known_time(container.duration)
+    return microseconds / 1e6 if microseconds and microseconds > 0 else None
+
+
+def _container_name(container: Any, path: Path | str) -> str:
+    name: str = container.format.name
+    if name.startswith("mov,"):
+        return "mov" if container.metadata.get("major_brand", "").strip() == "qt" else "mp4"
+    if name.startswith("matroska"):
+        with open(path, "rb") as file:
+            return "webm" if b"webm" in file.read(64) else "matroska"
+    return name
+
+
+def _language(stream: Any) -> str | None:
+    language: str | None = stream.metadata.get("language")
+    return language if language and language != "und" else None
+
+
+def _seconds(value: Fraction | float | None) -> float | None:
+    return None if value is None else float(value)

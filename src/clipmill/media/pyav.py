@@ -1,0 +1,204 @@
+"""The one place that opens media with PyAV: what is allowed, what is exact, what errors mean.
+
+PyAV 18 and 19 differ (fractions became a type of their own, ``metadata_errors`` went away); only
+this module knows. Everything libav raises while a file is open leaves here as ``ProcessError``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.logging
+
+from clipmill.core.errors import ProcessError
+
+MAX_PIXELS = 8192 * 8192
+
+# What may be opened. Playlists (hls, dash, concat), network and device demuxers, lavfi and image
+# sequences are left out: they make libav open other files and hosts on behalf of the data.
+ALLOWED_DEMUXERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,asf,mxf,nut,rm,dv,gif,"
+    "apng,ogg,mp3,wav,w64,flac,aac,ac3,eac3,aiff,au,caf,amr,amrnb,amrwb,ape,wv,tta"
+)
+# Libav log lines that say more than the error code does: phrase -> error class.
+_MEANINGS = (
+    ("not on whitelist", "forbidden_container"),
+    ("Not detecting m3u8/hls", "forbidden_container"),
+    ("moov atom not found", "truncated"),
+    ("File ended prematurely", "truncated"),
+)
+_EXPLANATIONS = {
+    "forbidden_container": "a playlist, picture, subtitle or text file is not opened as media",
+}
+_MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp")
+_MAX_MICROSECONDS = 2**62
+
+
+@contextmanager
+def open_media(path: Path | str) -> Iterator[Any]:
+    """Open a local media file for reading, as a context manager yielding PyAV's container.
+
+    Codec threads are off: parallel work is spread over files, and codec threads have deadlocked.
+
+    Args:
+        path: a local file; URLs, playlists and devices are not opened.
+
+    Raises:
+        ProcessError: the file cannot be read as media, now or while the context lasts.
+    """
+    with translated_errors(path):
+        with av.open(
+            # An absolute path cannot be taken for a protocol such as ``concat:``.
+            os.path.abspath(path),
+            options={
+                "protocol_whitelist": "file",
+                "format_whitelist": ALLOWED_DEMUXERS,
+                "max_pixels": str(MAX_PIXELS),
+            },
+            **_METADATA_ARGUMENTS,
+        ) as container:
+            _check_streams(container, path)
+            yield container
+
+
+def create_media(path: Path, muxer: str, options: dict[str, str] | None = None) -> Any:
+    """Open a local file for writing; no dates, versions or random numbers get into it.
+
+    Args:
+        path: where to.
+        muxer: libav's name of the container format.
+        options: for the muxer.
+    """
+    return av.open(
+        os.path.abspath(path),
+        "w",
+        format=muxer,
+        container_options={"fflags": "+bitexact", **(options or {})},
+    )
+
+
+@contextmanager
+def translated_errors(path: Path | str) -> Iterator[None]:
+    """Turn what libav raises inside the context into ``ProcessError``, with its own last words."""
+    previous = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as logs:
+            try:
+                yield
+            except (av.FFmpegError, UnicodeDecodeError) as error:
+                raise _translate(
+                    error, path, [message.strip() for _, _, message in logs]
+                ) from error
+    finally:
+        av.logging.set_level(previous[0])
+        av.logging.set_skip_repeated(previous[1])
+
+
+def describe_format(container: Any) -> str:
+    """Libav's own summary of an open file, which alone names side data such as the rotation."""
+    previous_level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        return str(container.dumps_format())
+    finally:
+        av.logging.set_level(previous_level)
+
+
+def as_fraction(value: Any) -> Fraction | None:
+    """An exact number from libav's rational of either PyAV version; None when unknown."""
+    if value is None or not value.denominator or not value.numerator:
+        return None
+    return Fraction(value.numerator, value.denominator)
+
+
+def known_time(ticks: int | None) -> int | None:
+    """A timestamp, or None when it is missing or a broken file's nonsense."""
+    return ticks if ticks is not None and abs(ticks) < _MAX_MICROSECONDS else None
+
+
+def video_streams(container: Any) -> list[Any]:
+    """Moving pictures only: cover art and thumbnails are not videos."""
+    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & still]
+
+
+def main_video(container: Any) -> Any | None:
+    """The video meant when one is meant: the default one, then the largest, then the first."""
+    return max(video_streams(container), key=_video_rank, default=None)
+
+
+def main_audio(container: Any) -> Any | None:
+    """The audio meant when one is meant: the default one, then the first."""
+    return max(container.streams.audio, key=_is_default, default=None)
+
+
+def _video_rank(stream: Any) -> tuple[bool, int]:
+    context = stream.codec_context
+    return _is_default(stream), context.width * context.height if context else 0
+
+
+def _is_default(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.default)
+
+
+def _check_streams(container: Any, path: Path | str) -> None:
+    if not container.streams.video and not container.streams.audio:
+        raise ProcessError(f"{_name(path)} holds neither video nor audio", error_class="no_streams")
+    for stream in container.streams:
+        context = stream.codec_context
+        if context is None:
+            continue
+        context.thread_type = "NONE"
+        context.thread_count = 1
+        if stream.type != "video":
+            continue
+        if context.width * context.height > MAX_PIXELS:
+            raise ProcessError(
+                f"{_name(path)} is {context.width}x{context.height}, more than the "
+                f"{MAX_PIXELS} pixels that are decoded",
+                error_class="too_many_pixels",
+            )
+        context.options = {"max_pixels": str(MAX_PIXELS)}
+
+
+def _translate(error: Exception, path: Path | str, messages: list[str]) -> ProcessError:
+    error_class = "unreadable"
+    if isinstance(error, av.error.MemoryError):
+        error_class = "out_of_memory"
+    elif isinstance(error, av.error.DecoderNotFoundError):
+        error_class = "unsupported_codec"
+    for phrase, meaning in _MEANINGS:
+        if any(phrase in message for message in messages):
+            error_class = meaning
+    if error_class == "truncated" and not _is_mp4(path) and "moov" in messages[-1]:
+        # Libav took it for an mp4 by its name alone.
+        error_class, messages = "unreadable", ["it is not a media file"]
+    reason = getattr(error, "strerror", None) or str(error)
+    words = _EXPLANATIONS.get(error_class) or "; ".join(dict.fromkeys(messages[-3:]))
+    return ProcessError(
+        f"{_name(path)} cannot be read as video or audio: {reason}" + f" ({words})" * bool(words),
+        error_class=error_class,
+    )
+
+
+def _is_mp4(path: Path | str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(8)[4:] in _MP4_BOXES
+
+
+def _name(path: Path | str) -> str:
+    return os.path.basename(path)
+
+
+# Tags in other encodings than UTF-8 must not make a file unreadable; PyAV 19 sees to it itself.
+_METADATA_ARGUMENTS: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)

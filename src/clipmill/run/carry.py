@@ -1,0 +1,52 @@
+"""Rows that a retry in place leaves as they are, taken from the shard they lie in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from clipmill.core.keys import row_of_key
+from clipmill.dataset.dataset import Dataset
+from clipmill.formats.base import MemberPlace, ShardFormat
+from clipmill.run.job import Job
+from clipmill.run.source_work import CarriedRow
+
+
+def carried_rows(
+    job: Job, layout: ShardFormat, shard: str, retried: Collection[int]
+) -> dict[int, CarriedRow]:
+    """Finished rows of a shard by row number, those that are tried again left out.
+
+    Args:
+        job: the run.
+        layout: the dataset's format.
+        shard: shard name.
+        retried: row numbers that are tried again.
+    """
+    dataset = Dataset(job.output)
+    found: dict[int, CarriedRow] = {}
+    for volume in (name for name in dataset.shards if name.partition("-")[0] == shard):
+        for number, row in enumerate(dataset.shard_table(volume).to_pylist()):
+            position = row_of_key(row["key"], job.recipe.write.shard_digits)
+            if position in retried:
+                continue
+            media = tuple(
+                layout.locate(
+                    job.output, volume, row["key"], number, extension, MemberPlace(**place)
+                )
+                for extension, place in (row["media"] or {}).items()
+                if place is not None
+            )
+            found[position] = CarriedRow(_as_result(row), media)
+    return found
+
+
+def _as_result(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as a pass would have recorded it: plain values that a journal can hold."""
+    fetch = row["fetch"]
+    if fetch is not None and fetch["fetched_at"] is not None:
+        fetch = {**fetch, "fetched_at": round(fetch["fetched_at"].timestamp() * 1000)}
+    names = (
+        "key uid status error_step error_class error_message retryable url probe subtitles info"
+    ).split()
+    return {**{name: row[name] for name in names}, "fetch": fetch, "media": None}

@@ -1,0 +1,150 @@
+"""The input of a run: its rows, how they make up shards, and how it is known again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from clipmill.core.config import fingerprint
+from clipmill.core.errors import RecipeError
+from clipmill.core.keys import sample_uid
+from clipmill.core.redact import redact_url
+from clipmill.dataset.dataset import Dataset
+from clipmill.io.folder import Folder
+from clipmill.run.output import RUN_FOLDER
+from clipmill.run.recipe import Recipe
+from clipmill.sources.base import MEDIA_COLUMN, Source
+from clipmill.sources.columns import Columns
+from clipmill.sources.open import open_source
+from clipmill.sources.shard_plan import ShardPlan, plan_rows, plan_shards, source_fingerprint
+
+FILES_TOLD = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Rows and their division into shards.
+
+    Args:
+        source: the rows.
+        plan: which rows make up which shard.
+        location: where they come from, secrets redacted.
+        fingerprint: changes when the rows or the column choices do.
+        extension_of: fingerprint of the whole input, when the plan covers only its new rows.
+    """
+
+    source: Source
+    plan: ShardPlan
+    location: str
+    fingerprint: str
+    extension_of: str | None = None
+    files: list[dict[str, Any]] = field(default_factory=list)
+
+    def entry(self, inputs: list[dict[str, Any]], output: Folder) -> dict[str, Any]:
+        """Save the plan, and describe this input for ``dataset.json`` as the next after others."""
+        number = len(inputs)
+        first = inputs[-1]["first_shard"] + inputs[-1]["shards"] if inputs else 0
+        with tempfile.TemporaryDirectory() as folder:
+            draft = Path(folder) / "plan"
+            self.plan.save(draft)
+            output.put(draft, plan_name(number))
+        return {
+            "location": self.location,
+            "fingerprint": self.fingerprint,
+            "extension_of": self.extension_of,
+            "files": self.files,
+            "rows": self.plan.rows,
+            "shards": self.plan.shards,
+            "first_shard": first,
+        }
+
+
+def plan_name(number: int) -> str:
+    """Name of the saved plan of a dataset's input."""
+    return f"{RUN_FOLDER}/plan-{number}.npz"
+
+
+def last_input(inputs: Sequence[Mapping[str, Any]]) -> int:
+    """Number of the newest input that is not a retry of another; -1 when there is none."""
+    return max((n for n, entry in enumerate(inputs) if "retry_of" not in entry), default=-1)
+
+
+def open_input(recipe: Recipe, rows: Any, output: Folder, scratch: Path) -> Input:
+    """Open the input of a run, count its rows and divide them into shards.
+
+    Args:
+        recipe: names the source, its columns and the size of shards.
+        rows: rows given in Python, or a location to read instead of the recipe's.
+        output: the dataset; rows given in Python are kept beside it.
+        scratch: local folder for work in hand.
+
+    Raises:
+        InputError: missing, empty or unreadable input, or missing columns.
+    """
+    kind, location = recipe.source.given
+    if rows is None and location is None:
+        raise RecipeError(
+            "The recipe names no source: set `source.path`."
+        )
+    columns = Columns(**{name: getattr(recipe.source, name) for name in Columns.model_fields})
+    spill = (output.local(RUN_FOLDER) if output.is_local else scratch) / "input"
+    source = open_source(rows if rows is not None else location, columns, spill=spill, kind=kind)
+    plan = plan_shards(source, recipe.write.samples_per_shard, columns.group_by_url)
+    files = [
+        {"url": redact_url(file.url), "rows": file.rows, "size": file.size, "version": file.version}
+        for file in source.files()[:FILES_TOLD]
+    ]
+    where = redact_url(str(location)) if rows is None else "rows given in Python"
+    return Input(source, plan, where, source_fingerprint(source), files=files)
+
+
+def saved_plan(given: Input, number: int, output: Folder) -> Input:
+    """The same input with the plan that was saved when the run first began."""
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "plan.npz"
+        local.write_bytes(output.read_bytes(plan_name(number)))
+        return replace(given, plan=ShardPlan.load(local))
+
+
+def plan_of_rows(given: Input, rows: np.ndarray[Any, np.dtype[np.int64]], size: int) -> Input:
+    """The same input, divided so that only these rows are done, ``size`` to a shard."""
+    return replace(given, plan=plan_rows(given.source, rows, size))
+
+
+def new_rows_only(recipe: Recipe, given: Input, output: Folder) -> Input:
+    """Plan only those rows whose uid the dataset does not have yet."""
+    known = np.sort(np.concatenate([np.empty(0, np.uint64), *Dataset(output).uid_prefixes()]))
+    new: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    start = 0
+    for table in given.source.scan(("url", "clips", MEDIA_COLUMN)):
+        prefixes = _uid_prefixes(table)
+        places = np.minimum(np.searchsorted(known, prefixes), max(len(known) - 1, 0))
+        is_new = known[places] != prefixes if len(known) else np.ones(len(prefixes), bool)
+        new.append(np.flatnonzero(is_new) + start)
+        start += table.num_rows
+    rows = np.concatenate([np.empty(0, np.int64), *new])
+    return replace(
+        plan_of_rows(given, rows, recipe.write.samples_per_shard),
+        fingerprint=fingerprint([given.fingerprint, "extension", len(rows), len(known)]),
+        extension_of=given.fingerprint,
+    )
+
+
+def _uid_prefixes(table: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    rows = table.select([n for n in table.column_names if n in ("url", "clips", MEDIA_COLUMN)])
+    uids = [
+        sample_uid(source_name(row.get("url"), row.get(MEDIA_COLUMN)), row.get("clips"))
+        for row in rows.to_pylist()
+    ]
+    return np.array([int(uid[:16], 16) for uid in uids], dtype=np.uint64)
+
+
+def source_name(url: str | None, media: list[dict[str, Any]] | None) -> str:
+    """What a row's source is known by: its URL, else the file its media lie in."""
+    return url or (media[0]["path"] if media else "")

@@ -1,0 +1,46 @@
+"""All that a worker needs to work on the shards of a run; picklable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clipmill.core.keys import shard_name
+from clipmill.io.folder import Folder
+from clipmill.run.recipe import Recipe
+from clipmill.sources.base import Source
+from clipmill.sources.shard_plan import ShardPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run over one input.
+
+    Args:
+        recipe: what to do.
+        fingerprint: the recipe's, stored in every shard's stats.
+        output: where shards are committed.
+        scratch: local folder for work in hand.
+        source: the input's rows.
+        plan: which rows make up which shard.
+        first_shard: id of the plan's first shard in the dataset.
+        retry: per shard id, row numbers to try again; every other row is carried over.
+    """
+
+    recipe: Recipe
+    fingerprint: str
+    output: Folder
+    scratch: Path
+    source: Source
+    plan: ShardPlan
+    first_shard: int = 0
+    retry: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+    def name(self, shard: int) -> str:
+        """Name of a shard of this dataset."""
+        return shard_name(shard, self.recipe.write.shard_digits)
+
+    def rows_to_do(self, shard: int) -> int:
+        """Number of rows a shard has to go through."""
+        return self.plan.rows_in(shard - self.first_shard)

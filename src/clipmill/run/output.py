@@ -1,0 +1,140 @@
+"""The output folder of a run: its identity, its lock, and which shards are done."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from clipmill import __version__
+from clipmill.core.config import fingerprint
+from clipmill.core.errors import OutputError
+from clipmill.core.keys import shard_name
+from clipmill.io.folder import Folder
+
+FORMAT_VERSION = 1
+DATASET_FILE = "dataset.json"
+RUN_FOLDER = "_run"
+STATS_SUFFIX = "_stats.json"
+
+
+def scratch_folder(output: Folder, temp_dir: str | None) -> Path:
+    """Local folder for work in hand: inside a local output, so that a commit is one rename."""
+    if output.is_local and temp_dir is None:
+        return output.local(RUN_FOLDER) / "staging"
+    base = Path(temp_dir) if temp_dir else Path(tempfile.gettempdir())
+    return base / f"clipmill-{fingerprint(output.url)}"
+
+
+def done_shards(output: Folder, recipe_fingerprint: str | None = None) -> set[str]:
+    """Names of shards whose stats file exists (and, when asked, bears the recipe's fingerprint)."""
+    found = {
+        name.removesuffix(STATS_SUFFIX) for name in output.list() if name.endswith(STATS_SUFFIX)
+    }
+    if recipe_fingerprint is None:
+        return found
+    return {
+        shard
+        for shard in found
+        if output.read_json(shard + STATS_SUFFIX).get("fingerprint") == recipe_fingerprint
+    }
+
+
+class RunLock:
+    """Keeps a second run from writing the same local folder; object stores have no such lock."""
+
+    def __init__(self, output: Folder) -> None:
+        self._fd: int | None = None
+        if not output.is_local:
+            return
+        path = output.local(RUN_FOLDER) / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(self._fd, 20, 0).decode() or "unknown"
+            os.close(self._fd)
+            raise OutputError(
+                f"{output.url} is being written by another clipmill run (process {holder}). "
+                "Wait for it, or stop it first."
+            ) from error
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        """Let others in."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class WorkersPresent:
+    """Held by every worker while it lives, so that a new run waits for those of a killed one.
+
+    Args:
+        scratch: local folder for work in hand.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(scratch / ".workers", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+
+    @staticmethod
+    def wait_until_gone(scratch: Path, timeout_seconds: float = 30.0) -> None:
+        """Wait for workers of an earlier run whose main process died.
+
+        Raises:
+            OutputError: they are still there after ``timeout_seconds``.
+        """
+        scratch.mkdir(parents=True, exist_ok=True)
+        fd = os.open(scratch / ".workers", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise OutputError(
+                            f"Workers of an earlier run still write in {scratch}. "
+                            "Stop them (clipmill.run.worker) and start again."
+                        ) from error
+                    time.sleep(0.1)
+        finally:
+            os.close(fd)
+
+
+def describe(
+    recipe: dict[str, Any], recipe_fingerprint: str, inputs: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Content of ``dataset.json``."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool": f"clipmill {__version__}",
+        "recipe": recipe,
+        "fingerprint": recipe_fingerprint,
+        "inputs": inputs,
+        "rows": sum(part["rows"] for part in inputs),
+        "shards": sum(part["shards"] for part in inputs),
+    }
+
+
+def shard_ids(inputs: Iterable[dict[str, Any]]) -> list[int]:
+    """Every shard id of a dataset, in order."""
+    return [
+        shard
+        for part in inputs
+        for shard in range(part["first_shard"], part["first_shard"] + part["shards"])
+    ]
+
+
+def shard_names(inputs: Iterable[dict[str, Any]], digits: int) -> list[str]:
+    """Every shard name of a dataset, in order."""
+    return [shard_name(shard, digits) for shard in shard_ids(inputs)]

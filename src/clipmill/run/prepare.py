@@ -1,0 +1,143 @@
+"""Everything that is checked and fixed before a run writes its first byte."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from clipmill.core.errors import OutputError, RecipeError
+from clipmill.core.extras import require
+from clipmill.core.registry import load
+from clipmill.formats.base import ShardFormat
+from clipmill.io.folder import Folder
+from clipmill.run.input import Input, last_input
+from clipmill.run.output import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
+from clipmill.run.recipe import Recipe
+
+Mode = Literal["auto", "resume", "overwrite", "extend"]
+
+class Existing:
+    """What lies in the output folder already.
+
+    Args:
+        output: the folder.
+    """
+
+    def __init__(self, output: Folder) -> None:
+        names = output.list()
+        self.dataset: dict[str, Any] | None = None
+        if DATASET_FILE in names:
+            self.dataset = output.read_json(DATASET_FILE)
+        self.is_empty = not [name for name in names if name != RUN_FOLDER]
+        self.is_dataset = self.dataset is not None or any(
+            name.endswith(STATS_SUFFIX) for name in names
+        )
+
+
+def check_output(output: Folder, mode: Mode) -> Existing:
+    """Look at the output folder and refuse what the mode cannot mean.
+
+    Raises:
+        OutputError: unwritable, holds something else, or there is nothing to resume or extend.
+    """
+    if output.is_local:
+        _check_writable(output)
+    existing = Existing(output)
+    if mode in ("resume", "extend") and existing.dataset is None:
+        raise OutputError(
+            f"There is no clipmill dataset at {output.url} to {mode}. "
+            f"Leave out --{mode} to start one."
+        )
+    if existing.is_empty or existing.dataset is not None:
+        return existing
+    if mode == "overwrite" and existing.is_dataset:
+        return existing
+    advice = (
+        "Give --overwrite to replace them"
+        if existing.is_dataset
+        else "It is not a dataset, so even --overwrite leaves it alone; choose another folder"
+    )
+    raise OutputError(f"{output.url} already holds files that clipmill did not write. {advice}.")
+
+
+def _check_writable(output: Folder) -> None:
+    place = output.local()
+    if place.exists() and not place.is_dir():
+        raise OutputError(f"{place} is a file, and the output must be a folder.")
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"{output.url} cannot be written: no permission in {place}.")
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse recipes whose parts do not fit together or are not installed.
+
+    Raises:
+        RecipeError: two modalities under one extension, or no output folder.
+        MissingExtra: the format or a reporter needs a library that is not installed.
+    """
+    if not recipe.write.to:
+        raise RecipeError("The recipe names no output folder: set `write.to`.")
+    extensions = list(recipe.write.encode_formats.values())
+    if len(set(extensions)) < len(extensions):
+        raise RecipeError(
+            f"encode_formats gives {extensions[0]!r} to two modalities; their files need "
+            "different extensions, such as video=mp4,audio=m4a."
+        )
+    layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
+    for module, extra in layout.needs:
+        require(module, extra=extra, used_by=f"format {layout.name!r}")
+    if recipe.run.wandb is not None:
+        require("wandb", extra="wandb", used_by="--wandb")
+
+
+def check_same(
+    recipe: Recipe, given: Input, dataset: Mapping[str, Any], output: Folder, *, extend: bool
+) -> None:
+    """Refuse to go on with a dataset that was made from something else.
+
+    Args:
+        recipe: what is asked for now.
+        given: the input as it is now.
+        dataset: content of ``dataset.json``.
+        output: where it lies.
+        extend: another input is what is wanted.
+
+    Raises:
+        OutputError: says what differs and what can be done.
+    """
+    if recipe.fingerprint() != dataset["fingerprint"]:
+        differences = _differences(dataset["identity"], recipe.identity())
+        raise OutputError(
+            f"{output.url} was made with other settings: {'; '.join(differences)}. Use the earlier "
+            "settings to go on with it, --overwrite to start over, or another output folder."
+        )
+    number = last_input(dataset["inputs"])
+    last = dataset["inputs"][number]
+    if not extend and given.fingerprint not in (last["fingerprint"], last["extension_of"]):
+        raise OutputError(_input_changed(last, given, output))
+
+
+def _differences(old: Any, new: Any, place: str = "") -> list[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found = []
+        for name in sorted({*old, *new}):
+            inner = f"{place}.{name}" if place else name
+            found += _differences(old.get(name), new.get(name), inner)
+        return found
+    return [] if old == new else [f"{place} was {old!r} and is now {new!r}"]
+
+
+def _input_changed(last: Mapping[str, Any], given: Input, output: Folder) -> str:
+    old = {file["url"]: file for file in last["files"]}
+    new = {file["url"]: file for file in given.files}
+    changes = [f"{url} is new" for url in new.keys() - old.keys()]
+    changes += [f"{url} is gone" for url in old.keys() - new.keys()]
+    changes += [f"{url} changed" for url in old.keys() & new.keys() if old[url] != new[url]]
+    what = "; ".join(sorted(changes)[:3]) or "its rows or columns differ"
+    return (
+        f"{output.url} was made from another input: {what}. Use --extend to add the rows that are "
+        "new, --overwrite to start over, or another output folder."
+    )

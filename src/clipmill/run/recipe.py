@@ -1,0 +1,204 @@
+"""The recipe: what a run is to do, written once for Python, YAML and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import ByteSize, Field, field_validator, model_validator
+
+from clipmill.core.config import Config, fingerprint, parse_config
+from clipmill.core.errors import RecipeError
+from clipmill.core.registry import names, nearest
+from clipmill.fetch.options import FetchOptions
+from clipmill.sources.columns import Columns
+
+ORIGINAL = "original"
+MODALITIES = ("video", "audio")
+LOCATIONS = ("path", "table", "folder", "shards", "hub")
+
+
+class SourceSpec(Columns):
+    """Where samples come from: exactly one of `path`, `table`, `folder`, `shards` or `hub`."""
+
+    path: str | tuple[str, ...] | None = None
+    """Input of any kind; what it is shows by itself."""
+    table: str | tuple[str, ...] | None = None
+    """Table of URLs: path, glob, folder, brace list or fsspec URL."""
+    folder: str | None = None
+    """Folder of media files."""
+    shards: str | tuple[str, ...] | None = None
+    """Shards written by clipmill, video2dataset, img2dataset or any WebDataset writer."""
+    hub: str | None = None
+    """Hugging Face dataset: a local folder or a hub id."""
+
+    @property
+    def given(self) -> tuple[str | None, Any]:
+        """Kind, where it was said, and location; None for rows that come from Python objects."""
+        for kind in LOCATIONS:
+            if (value := getattr(self, kind)) is not None:
+                location = list(value) if isinstance(value, tuple) else value
+                return None if kind == "path" else kind, location
+        return None, None
+
+    @model_validator(mode="after")
+    def _one_location(self) -> Self:
+        given = [kind for kind in LOCATIONS if getattr(self, kind) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give only one of {', '.join(given)}")
+        return self
+
+
+class ProbeOptions(Config):
+    """What is looked up in every file."""
+
+    keyframes: bool = False
+    """Store the time of every keyframe."""
+
+
+class WriteSpec(Config):
+    """Where the dataset goes and what its shards look like."""
+
+    to: str = ""
+    """Output folder: local path or fsspec URL."""
+    format: str = "webdataset"
+    """Shard layout."""
+    samples_per_shard: int = Field(default=1000, ge=1, le=10_000_000)
+    """Input rows per shard."""
+    shard_bytes: ByteSize | None = None
+    """Start another file of the same shard when its media would exceed this size. Default: never."""
+    shard_digits: int = Field(default=5, ge=1, le=12)
+    """Digits in shard names."""
+    encode_formats: Mapping[str, str] = Field(default_factory=lambda: {"video": "mp4"})
+    """Modalities to keep and the container of each, such as `video=mp4,audio=m4a`; `original`
+    keeps a file under its own name; `none` keeps metadata only."""
+
+    @field_validator("encode_formats", mode="before")
+    @classmethod
+    def _parse_formats(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.strip() in ("", "none", "{}"):
+            return {}
+        pairs = [pair.partition("=")[::2] for pair in value.split(",")]
+        return {modality.strip(): extension.strip() for modality, extension in pairs}
+
+    @field_validator("encode_formats")
+    @classmethod
+    def _known_modalities(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for modality, extension in value.items():
+            if modality not in MODALITIES:
+                raise ValueError(f"no modality {modality!r}. {nearest(modality, list(MODALITIES))}")
+            if not extension.isalnum():
+                raise ValueError(f"{modality} needs a file extension, such as {modality}=mp4")
+        return dict(value)
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        known = names("clipmill.formats")
+        if value not in known:
+            raise ValueError(f"no format {value!r}. {nearest(value, known)}")
+        return value
+
+
+class RunSpec(Config):
+    """How the work is done; none of it changes the result."""
+
+    executor: str = "local"
+    """Who runs the shards."""
+    workers: int | Literal["auto"] = "auto"
+    """Worker processes. Default: follows from the cores."""
+    media_processes: int = Field(default=1, ge=1, le=64)
+    """Processes per worker that read media; they may crash or hang without harm."""
+    sample_timeout_seconds: float = Field(default=120.0, gt=0)
+    """Time a media process may take for one file before it is killed."""
+    ahead_bytes: ByteSize = ByteSize(2_000_000_000)
+    """Bytes a worker may hold on disk between fetching and writing."""
+    max_shard_retries: int = Field(default=2, ge=0)
+    """Further tries for a shard whose worker died."""
+    failure_budget: float = Field(default=0.5, ge=0, le=1)
+    """Exit with status 3 when a larger share of rows failed."""
+    temp_dir: str | None = None
+    """Folder for work in hand. Default: inside a local output folder, else the system's."""
+    wandb: str | None = None
+    """Weights & Biases project to report to. Default: none."""
+
+
+class Recipe(Config):
+    """A whole run: source, steps, output, and how to run it."""
+
+    source: SourceSpec = Field(default_factory=SourceSpec)
+    download: FetchOptions = Field(default_factory=FetchOptions)
+    probe: ProbeOptions = Field(default_factory=ProbeOptions)
+    write: WriteSpec = Field(default_factory=WriteSpec)
+    run: RunSpec = Field(default_factory=RunSpec)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps(cls, data: Any) -> Any:
+        """Accept the list form of a recipe: `steps: [{download: {...}}, probe]`."""
+        if not isinstance(data, Mapping) or "steps" not in data:
+            return data
+        flat = {name: value for name, value in data.items() if name != "steps"}
+        for step in data["steps"] or ():
+            named = step if isinstance(step, Mapping) else {step: {}}
+            if len(named) != 1:
+                raise ValueError(f"a step is one name with its settings, not {step!r}")
+            ((name, settings),) = named.items()
+            if name not in STEPS:
+                raise ValueError(f"there is no step {name!r}. {nearest(str(name), list(STEPS))}")
+            if name in flat:
+                raise ValueError(f"step {name!r} is given twice")
+            flat[name] = settings or {}
+        return flat
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the content of the dataset; the rest may differ between runs of it."""
+        # where the input lies is left out: it is known by a fingerprint of its own
+        source = self.source.model_dump(mode="json", exclude_defaults=True, exclude=set(LOCATIONS))
+        write = self.write.model_dump(mode="json", exclude={"to"})
+        return {
+            "source": source,
+            "download": self.download.identity(),
+            "probe": self.probe.model_dump(mode="json"),
+            "write": write,
+        }
+
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change when ``identity`` does."""
+        return fingerprint(self.identity())
+
+    def public_dump(self) -> dict[str, Any]:
+        """The recipe for ``dataset.json``, without secrets."""
+        dump = self.model_dump(mode="json", exclude={"download"}, exclude_defaults=True)
+        return {**dump, "download": self.download.public_dump()}
+
+
+STEPS = ("download", "probe")
+
+
+def load_recipe(given: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
+    """Read a recipe from YAML, a mapping or itself.
+
+    Args:
+        given: a ``Recipe``, a mapping with its keys, or the path of a YAML file.
+
+    Raises:
+        RecipeError: unreadable file, or keys and values that are not a recipe's.
+    """
+    if isinstance(given, Recipe):
+        return given
+    if isinstance(given, Mapping):
+        return parse_config(Recipe, given, "recipe")
+    try:
+        data = yaml.safe_load(Path(given).read_text())
+    except OSError as error:
+        raise RecipeError(f"Recipe {given} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"Recipe {given} is not YAML: {error}") from error
+    if not isinstance(data, Mapping):
+        raise RecipeError(f"Recipe {given} must have keys such as `source`, `steps` and `write`.")
+    return parse_config(Recipe, data, str(given))

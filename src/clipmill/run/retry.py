@@ -1,0 +1,270 @@
+"""Try failed rows of a dataset again, in their shards or as new ones; all else stays."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clipmill.core.errors import InputError, UserError
+from clipmill.core.keys import row_of_key
+from clipmill.core.outcome import Counts
+from clipmill.dataset.dataset import Dataset
+from clipmill.io.folder import Folder
+from clipmill.run.input import Input, open_input, plan_of_rows, saved_plan
+from clipmill.run.job import Job
+from clipmill.run.output import (
+    DATASET_FILE,
+    RUN_FOLDER,
+    STATS_SUFFIX,
+    RunLock,
+    WorkersPresent,
+    scratch_folder,
+)
+from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.runner import RunReport, work
+from clipmill.run.staging import roll_forward
+
+FailedRows = dict[int, frozenset[int]]
+"""Row numbers by shard id."""
+
+
+def retry_dataset(
+    folder: str,
+    *,
+    classes: Collection[str] = (),
+    every: bool = False,
+    as_new_shards: bool = False,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    quiet: bool = False,
+) -> RunReport:
+    """Try failed rows again.
+
+    Args:
+        folder: the dataset.
+        classes: error classes or statuses to take up. Default: whatever is marked retryable.
+        every: take up every failed row.
+        as_new_shards: move the rows into new shards, which leaves old media files untouched (good
+            for object stores); else each shard is written anew with its rows in their places.
+        settings: recipe sections with settings of ``download`` and ``run`` to use this time.
+        quiet: show no progress.
+
+    Raises:
+        UserError: nothing to retry from, or the source cannot be read any more.
+    """
+    output = Folder(folder)
+    dataset = Dataset(output)
+    if not dataset.manifest:
+        raise UserError(f"{folder} was not written by clipmill; only its own runs can be retried.")
+    recipe = _recipe_of(dataset, output, settings or {})
+    scratch = scratch_folder(output, recipe.run.temp_dir)
+    lock = RunLock(output)
+    try:
+        WorkersPresent.wait_until_gone(scratch)
+        roll_forward(scratch, output)
+        again = _Retry(recipe, Dataset(output), scratch, quiet=quiet)
+        again.settle()
+        failed = again.failed_rows(classes, every=every)
+        return again.as_new_shards(failed) if as_new_shards else again.in_place(failed)
+    finally:
+        lock.release()
+
+
+def _recipe_of(
+    dataset: Dataset, output: Folder, settings: Mapping[str, Mapping[str, Any]]
+) -> Recipe:
+    saved = dict(dataset.manifest["recipe"])
+    for section, values in settings.items():
+        saved[section] = {**saved.get(section, {}), **values}
+    saved["write"] = {**saved.get("write", {}), "to": output.url}
+    recipe = load_recipe(saved)
+    if recipe.fingerprint() != dataset.manifest["fingerprint"]:
+        raise UserError(
+            "A retry cannot change what is fetched or written, only how (timeouts, retries, "
+            "headers, workers and the like)."
+        )
+    return recipe
+
+
+class _Retry:
+    def __init__(self, recipe: Recipe, dataset: Dataset, scratch: Path, *, quiet: bool) -> None:
+        self._recipe = recipe
+        self._dataset = dataset
+        self._output = dataset.folder
+        self._scratch = scratch
+        self._quiet = quiet
+        self._inputs: list[dict[str, Any]] = dataset.manifest["inputs"]
+
+    def failed_rows(self, classes: Collection[str], *, every: bool) -> FailedRows:
+        """Which rows are meant."""
+        digits = self._recipe.write.shard_digits
+        found: dict[int, set[int]] = {}
+        known: set[str] = set()
+        columns = ["key", "status", "error_class", "retryable"]
+        for shard in self._dataset.shards:
+            for row in self._dataset.shard_table(shard, columns).to_pylist():
+                if row["status"] not in ("failed_to_download", "failed_to_process"):
+                    continue
+                labels = {row["status"], row["error_class"]}
+                known |= labels
+                if every or (labels & set(classes) if classes else row["retryable"]):
+                    rows = found.setdefault(int(row["key"][:digits]), set())
+                    rows.add(row_of_key(row["key"], digits))
+        unknown = set(classes) - known
+        if unknown and not found:
+            raise UserError(
+                f"No row failed with {', '.join(sorted(unknown))}. There are: "
+                f"{', '.join(sorted(known)) or 'no failed rows'}."
+            )
+        return {shard: frozenset(rows) for shard, rows in sorted(found.items())}
+
+    def in_place(self, failed: FailedRows) -> RunReport:
+        """Write each shard that has such rows anew, with everything else carried over."""
+        reports = []
+        for number, entry in enumerate(self._inputs):
+            mine = {
+                shard: rows
+                for shard, rows in failed.items()
+                if 0 <= shard - entry["first_shard"] < entry["shards"]
+            }
+            if mine or not failed:
+                job = self._job(number)
+                job = replace(job, retry=mine)
+                reports.append(work(job, self._inputs, shards=list(mine), quiet=self._quiet))
+        return _together(reports)
+
+    def as_new_shards(self, failed: FailedRows) -> RunReport:
+        """Do the rows over in shards of their own, then take them out of their old ones."""
+        reports = []
+        for number, entry in enumerate(list(self._inputs)):
+            rows = [
+                (shard, row)
+                for shard, chosen in failed.items()
+                if 0 <= shard - entry["first_shard"] < entry["shards"]
+                for row in sorted(chosen)
+            ]
+            if rows:
+                reports.append(self._new_shards(number, rows))
+        return _together(reports) if reports else self.in_place({})
+
+    def _new_shards(self, number: int, rows: list[tuple[int, int]]) -> RunReport:
+        given, first = self._input(number), self._inputs[number]["first_shard"]
+        indices = np.concatenate(
+            [
+                given.plan.row_indices(shard - first)[sorted(r for s, r in rows if s == shard)]
+                for shard in sorted({shard for shard, _ in rows})
+            ]
+        )
+        again = plan_of_rows(given, indices, self._recipe.write.samples_per_shard)
+        entry = again.entry(self._inputs, self._output)
+        moved = f"{RUN_FOLDER}/moved-{len(self._inputs)}.json"
+        self._output.write_json(moved, rows)
+        self._inputs.append({**entry, "retry_of": number, "moved": moved, "settled": False})
+        self._save()
+        job = replace(
+            self._job(number), plan=again.plan, first_shard=self._inputs[-1]["first_shard"]
+        )
+        report = work(job, self._inputs, quiet=self._quiet)
+        self.settle()
+        return report
+
+    def settle(self) -> None:
+        """Finish retries into new shards: run what is left, then drop moved rows from old tables."""
+        for number, entry in enumerate(self._inputs):
+            if entry.get("settled", True):
+                continue
+            job = replace(
+                self._job(entry["retry_of"]),
+                plan=self._input(number).plan,
+                first_shard=entry["first_shard"],
+            )
+            report = work(job, self._inputs, quiet=self._quiet)
+            if report.exit_code in (1, 130):
+                return
+            moved: dict[int, set[int]] = {}
+            for shard, row in self._output.read_json(entry["moved"]):
+                moved.setdefault(shard, set()).add(row)
+            for shard, rows in moved.items():
+                _drop_rows(self._dataset, job.name(shard), rows, self._recipe.write.shard_digits)
+            entry["settled"] = True
+            entry["rows"] = 0  # they are counted where they came from
+            self._save()
+
+    def _save(self) -> None:
+        shards = sum(entry["shards"] for entry in self._inputs)
+        manifest = {**self._dataset.manifest, "inputs": self._inputs, "shards": shards}
+        self._output.write_json(DATASET_FILE, manifest)
+
+    def _job(self, number: int) -> Job:
+        given = self._input(number)
+        return Job(
+            recipe=self._recipe,
+            fingerprint=self._recipe.fingerprint(),
+            output=self._output,
+            scratch=self._scratch,
+            source=given.source,
+            plan=given.plan,
+            first_shard=self._inputs[number]["first_shard"],
+        )
+
+    def _input(self, number: int) -> Input:
+        entry = self._inputs[number]
+        base = self._inputs[entry.get("retry_of", number)]
+        given = open_input(self._recipe, base["location"], self._output, self._scratch)
+        if given.fingerprint not in (base["fingerprint"], base["extension_of"]):
+            raise InputError(
+                f"{base['location']} has changed since the dataset was made, so its failed rows "
+                "cannot be found again. Put the earlier version back, or use --extend."
+            )
+        return saved_plan(given, number, self._output)
+
+
+def _drop_rows(dataset: Dataset, shard: str, rows: set[int], digits: int) -> None:
+    """Take rows without media out of a shard's tables and stats."""
+    volumes = [name for name in dataset.shards if name.partition("-")[0] == shard]
+    counts = Counts()
+    for volume in volumes:
+        name = dataset.layout.table_name(volume)
+        assert name is not None
+        with tempfile.TemporaryDirectory() as folder:
+            draft = Path(folder) / name
+            with dataset.folder.open(name) as file:
+                _filter_parquet(pq.ParquetFile(file), draft, rows, digits, counts)
+            dataset.folder.put(draft, name)
+    stats = {**dataset.stats[shard]}
+    for field in ("count", "successes", "failed_to_download", "failed_to_process", "dropped"):
+        stats[field] = getattr(counts, field)
+    stats["failed_to_subsample"] = counts.failed_to_process
+    stats["error_classes"] = dict(sorted(counts.error_classes.items()))
+    dataset.folder.write_json(f"{shard}{STATS_SUFFIX}", stats)
+
+
+def _filter_parquet(
+    old: pq.ParquetFile, target: Path, rows: set[int], digits: int, counts: Counts
+) -> None:
+    with pq.ParquetWriter(target, old.schema_arrow) as writer:
+        for batch in old.iter_batches():
+            keep = [row_of_key(key, digits) not in rows for key in batch["key"].to_pylist()]
+            kept = batch.filter(pa.array(keep))
+            for status, label in zip(
+                kept["status"].to_pylist(), kept["error_class"].to_pylist(), strict=True
+            ):
+                counts.add(status, label, 0)
+            writer.write_batch(kept)
+
+
+def _together(reports: list[RunReport]) -> RunReport:
+    first = reports[0]
+    for report in reports[1:]:
+        first.counts.merge(report.counts)
+        first.seconds += report.seconds
+        first.shards_done = report.shards_done
+        first.shards_failed.update(report.shards_failed)
+        first.interrupted = first.interrupted or report.interrupted
+    return first

@@ -1,0 +1,280 @@
+"""A run from beginning to end: check, plan, work, report."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from clipmill.core.errors import OutputError, RunError
+from clipmill.core.outcome import Counts
+from clipmill.core.registry import load
+from clipmill.io.folder import Folder
+from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
+from clipmill.run.executors.base import Executor
+from clipmill.run.input import Input, last_input, new_rows_only, open_input, saved_plan
+from clipmill.run.job import Job
+from clipmill.run.output import (
+    DATASET_FILE,
+    RUN_FOLDER,
+    RunLock,
+    WorkersPresent,
+    describe,
+    done_shards,
+    scratch_folder,
+    shard_ids,
+    shard_names,
+)
+from clipmill.run.prepare import Existing, Mode, check_output, check_recipe, check_same
+from clipmill.run.progress import ProgressDisplay
+from clipmill.run.recipe import Recipe
+from clipmill.run.runlog import RunLog
+from clipmill.run.staging import roll_forward
+from clipmill.run.tally import Tally
+from clipmill.run.wandb_report import WandbReport
+
+
+@dataclass(slots=True)
+class RunReport:
+    """How a run went.
+
+    Args:
+        output: where the dataset is.
+        counts: rows this run finished.
+        shards: shards of the dataset; ``shards_done`` of them are finished.
+        rows: rows of the dataset's inputs.
+        seconds: how long it took.
+        shards_failed: reason per shard that could not be finished.
+        interrupted: whether it was asked to stop.
+        failure_budget: share of failed rows up to which the run counts as well done.
+    """
+
+    output: str
+    counts: Counts
+    shards: int
+    shards_done: int
+    rows: int
+    seconds: float
+    shards_failed: dict[int, str] = field(default_factory=dict)
+    interrupted: bool = False
+    failure_budget: float = 1.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 shards missing, 3 finished but over the failure budget, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        if self.shards_failed:
+            return 1
+        failed = self.counts.failed_to_download + self.counts.failed_to_process
+        return 3 if failed > self.failure_budget * self.counts.count else 0
+
+
+def run_recipe(
+    recipe: Recipe, *, rows: Any = None, mode: Mode = "auto", quiet: bool = False
+) -> RunReport:
+    """Carry out a recipe; what is finished already is not done again.
+
+    Args:
+        recipe: what to do.
+        rows: rows given in Python (list, DataFrame, Arrow table) instead of a location.
+        mode: ``auto`` starts or goes on, ``resume`` only goes on, ``overwrite`` starts over,
+            ``extend`` adds the rows that are not in the dataset yet.
+        quiet: show no progress.
+
+    Raises:
+        UserError: nothing was written.
+        RunError: the run stopped; finished shards and rows in hand are kept.
+    """
+    check_recipe(recipe)
+    output = Folder(recipe.write.to)
+    scratch = scratch_folder(output, recipe.run.temp_dir)
+    existing = check_output(output, mode)
+    with _removed_if_refused(output):
+        given = open_input(recipe, rows, output, scratch)
+        if existing.dataset is not None and mode != "overwrite":
+            check_same(recipe, given, existing.dataset, output, extend=mode == "extend")
+        lock = RunLock(output)
+    try:
+        WorkersPresent.wait_until_gone(scratch)
+        job, inputs = _begin(recipe, given, existing, mode, output=output, scratch=scratch)
+        return work(job, inputs, quiet=quiet)
+    finally:
+        lock.release()
+
+
+def _begin(
+    recipe: Recipe,
+    given: Input,
+    existing: Existing,
+    mode: Mode,
+    *,
+    output: Folder,
+    scratch: Path,
+) -> tuple[Job, list[dict[str, Any]]]:
+    """Fix the list of shards and save it, or take up the one that was saved."""
+    inputs: list[dict[str, Any]] = existing.dataset["inputs"] if existing.dataset else []
+    if mode == "overwrite":
+        _clear(output, scratch)
+        inputs = []
+    roll_forward(scratch, output)
+    number = last_input(inputs)
+    begun = number >= 0 and given.fingerprint in (
+        inputs[number]["fingerprint"],
+        inputs[number]["extension_of"],
+    )
+    if mode == "extend" and not begun:
+        given = _new_rows(recipe, given, inputs, output)
+    if begun or (number >= 0 and not given.plan.shards):
+        given = saved_plan(given, number, output)
+    else:
+        number = len(inputs)
+        inputs = [*inputs, given.entry(inputs, output)]
+        dataset = describe(recipe.public_dump(), recipe.fingerprint(), inputs)
+        output.write_json(DATASET_FILE, {**dataset, "identity": recipe.identity()})
+    job = Job(
+        recipe=recipe,
+        fingerprint=recipe.fingerprint(),
+        output=output,
+        scratch=scratch,
+        source=given.source,
+        plan=given.plan,
+        first_shard=inputs[number]["first_shard"],
+    )
+    return job, inputs
+
+
+def _new_rows(
+    recipe: Recipe, given: Input, inputs: list[dict[str, Any]], output: Folder
+) -> Input:
+    missing = set(shard_names(inputs, recipe.write.shard_digits)) - done_shards(output)
+    if missing:
+        raise OutputError(
+            f"{output.url} has {len(missing)} unfinished shards. Finish them first with the "
+            "earlier input, then extend."
+        )
+    return new_rows_only(recipe, given, output)
+
+
+def _clear(output: Folder, scratch: Path) -> None:
+    """Remove an earlier dataset, but not rows given in Python, which lie in the run's folder."""
+    for name in output.list():
+        if name != RUN_FOLDER:
+            output.remove(name)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _removed_if_refused(output: Folder) -> Iterator[None]:
+    """Leave no new folder behind when the input turns out to be unusable."""
+    was_there = not output.is_local or output.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            shutil.rmtree(output.local(), ignore_errors=True)
+        raise
+
+
+def work(
+    job: Job,
+    inputs: list[dict[str, Any]],
+    *,
+    shards: list[int] | None = None,
+    quiet: bool = False,
+) -> RunReport:
+    """Run every shard that is not done, and account for it.
+
+    Args:
+        job: what to do.
+        inputs: inputs of the dataset, for its totals.
+        shards: do exactly these, done or not. Default: those of the job's plan that are not done.
+        quiet: show no progress.
+    """
+    digits = job.recipe.write.shard_digits
+    if shards is None:
+        done = done_shards(job.output)
+        mine = range(job.first_shard, job.first_shard + job.plan.shards)
+        shards = [shard for shard in mine if job.name(shard) not in done]
+    rows = sum(job.rows_to_do(shard) for shard in shards)
+    tally = Tally(rows, len(shards))
+    log = RunLog(job.output, job.scratch)
+    wandb = job.recipe.run.wandb
+    reporter = WandbReport(wandb, job.recipe.public_dump()) if wandb else None
+    log.write("run started", fingerprint=job.fingerprint, shards=len(shards), rows=rows)
+    stop = threading.Event()
+    executor: Executor = load("clipmill.executors", job.recipe.run.executor)()
+    try:
+        with ProgressDisplay(tally, quiet=quiet) as display, _stopped_by_signals(stop):
+            tell = _listener(tally, display, log, reporter)
+            executor.run(job, shards, tell, stop)
+        interrupted = stop.is_set() and tally.shards_done < len(shards)
+        report = RunReport(
+            output=job.output.url,
+            counts=tally.counts,
+            shards=len(shard_ids(inputs)),
+            shards_done=len(done_shards(job.output) & set(shard_names(inputs, digits))),
+            rows=sum(part["rows"] for part in inputs),
+            seconds=tally.seconds,
+            shards_failed=tally.shards_failed,
+            interrupted=interrupted,
+            failure_budget=job.recipe.run.failure_budget,
+        )
+        log.write("run ended", exit_code=report.exit_code, seconds=round(report.seconds, 3))
+        if not interrupted and not tally.shards_failed:
+            shutil.rmtree(job.scratch, ignore_errors=True)
+        return report
+    except RunError as error:
+        log.write("run stopped", reason=error.message)
+        raise
+    finally:
+        if reporter is not None:
+            reporter.close(tally)
+        log.close()
+
+
+def _listener(
+    tally: Tally, display: ProgressDisplay, log: RunLog, reporter: WandbReport | None
+) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        tally.take(event)
+        if isinstance(event, Progress):
+            display.update()
+            if reporter is not None:
+                reporter.update(tally)
+        elif isinstance(event, ShardDone):
+            log.write("shard done", shard=event.shard, stats=event.stats)
+        elif isinstance(event, ShardFailed):
+            log.write("shard failed", shard=event.shard, reason=event.reason, final=event.final)
+            what = "gave up" if event.final else "trying again"
+            display.note(f"shard {event.shard}: {event.reason}; {what}")
+        elif isinstance(event, Fatal):
+            log.write("fatal", reason=event.reason, traceback=event.traceback)
+
+    return tell
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the run in order; a second Ctrl-C stops it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

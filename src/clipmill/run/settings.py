@@ -1,0 +1,38 @@
+"""Flat settings, as Python keywords and command-line options give them, put in their sections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clipmill.core.config import Config
+from clipmill.core.errors import RecipeError
+from clipmill.core.registry import nearest
+from clipmill.fetch.options import FetchOptions
+from clipmill.run.recipe import ProbeOptions, RunSpec, SourceSpec, WriteSpec
+
+SECTIONS: dict[str, type[Config]] = {
+    "source": SourceSpec,
+    "download": FetchOptions,
+    "probe": ProbeOptions,
+    "write": WriteSpec,
+    "run": RunSpec,
+}
+
+
+def gather(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Put each setting into the section of the recipe it belongs to.
+
+    Raises:
+        RecipeError: a name no section has, with the nearest one that exists.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        owner = next(
+            (section for section, model in SECTIONS.items() if name in model.model_fields), None
+        )
+        if owner is None:
+            choices = [field for model in SECTIONS.values() for field in model.model_fields]
+            raise RecipeError(f"Unknown option {name!r}. {nearest(name, choices)}")
+        sections.setdefault(owner, {})[name] = value
+    return sections

@@ -1,0 +1,257 @@
+"""The pass: what a worker does with one shard, from its rows to its commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from clipmill.core.config import fingerprint
+from clipmill.core.errors import ProcessError
+from clipmill.core.keys import sample_key, sample_uid
+from clipmill.core.redact import redact_url
+from clipmill.core.registry import load
+from clipmill.core.sample import MediaRef, Sample
+from clipmill.formats.base import Member, ShardFormat, StoredFile
+from clipmill.formats.sidecar import sample_json
+from clipmill.run.carry import carried_rows
+from clipmill.run.job import Job
+from clipmill.run.output import STATS_SUFFIX
+from clipmill.run.recipe import ORIGINAL
+from clipmill.run.rows import info_row, shard_table, table_schema
+from clipmill.run.source_work import CarriedRow, SourceWork, Workbench, Worked, spans_of
+from clipmill.run.staging import Staging
+from clipmill.run.stats import shard_stats
+from clipmill.run.volumes import Volumes
+from clipmill.sources.base import MEDIA_COLUMN
+from clipmill.sources.shard_plan import read_shard
+
+WRITE_BATCH_ROWS = 64
+
+
+class ShardPass:
+    """Fetches run ahead, rows are written in order, the commit comes last.
+
+    Args:
+        job: the run.
+        bench: what all shards of this worker share.
+        shard: id of the shard.
+        turn: how many shards this worker began before; earlier ones go first for disk space.
+        report: told of each finished row.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        bench: Workbench,
+        shard: int,
+        *,
+        turn: int,
+        report: Callable[[str, str | None, int], None],
+    ) -> None:
+        self._job = job
+        self._bench = bench
+        self._shard = shard
+        self._turn = turn
+        self._report = report
+        self._layout: ShardFormat = load("clipmill.formats", job.recipe.write.format)()
+        self._started = time.time()
+        self._carried: dict[int, CarriedRow] = {}
+
+    async def run(self) -> dict[str, Any]:
+        """Do the whole shard; its stats."""
+        job, name = self._job, self._job.name(self._shard)
+        inputs = await asyncio.to_thread(
+            read_shard, job.source, job.plan, self._shard - job.first_shard
+        )
+        retry = job.retry.get(self._shard)
+        staging = Staging(
+            job.scratch,
+            name,
+            fingerprint([job.fingerprint, inputs.num_rows, sorted(retry) if retry else None]),
+        )
+        if retry:
+            self._carried = await asyncio.to_thread(carried_rows, job, self._layout, name, retry)
+        volumes = Volumes(
+            self._layout,
+            staging.files,
+            name,
+            limit=job.recipe.write.shard_bytes,
+            positions=staging.position,
+        )
+        samples = list(_samples(inputs, self._shard, job))
+        results = staging.finished
+        try:
+            await self._rows(samples, results, staging, volumes)
+            return await asyncio.to_thread(self._finish, inputs, results, staging, volumes)
+        except BaseException:
+            staging.close()
+            raise
+
+    async def _rows(
+        self,
+        samples: list[Sample],
+        results: list[dict[str, Any]],
+        staging: Staging,
+        volumes: Volumes,
+    ) -> None:
+        works = self._start_sources(samples, len(results), staging)
+        try:
+            while len(results) < len(samples):
+                first = len(results)
+                batch = [(samples[first], works[first], await works[first].task)]
+                for row in range(first + 1, min(first + WRITE_BATCH_ROWS, len(samples))):
+                    if not works[row].task.done():
+                        break
+                    batch.append((samples[row], works[row], works[row].task.result()))
+                self._bench.stages.write += len(batch)
+                try:
+                    results += await asyncio.to_thread(
+                        self._write, [(s, w) for s, _, w in batch], staging, volumes
+                    )
+                finally:
+                    self._bench.stages.write -= len(batch)
+                for _, work, worked in batch:
+                    work.done_with()
+                    downloaded = (worked.fetch or {}).get("downloaded_bytes") or 0
+                    self._report(worked.outcome.status, worked.outcome.error_class, downloaded)
+        finally:
+            await _cancel({work.task for work in works.values()})
+
+    def _start_sources(
+        self, samples: list[Sample], first: int, staging: Staging
+    ) -> dict[int, SourceWork]:
+        """One work per distinct source of the rows still to do, shared by its rows."""
+        rows_of: dict[Any, list[int]] = {}
+        for row in range(first, len(samples)):
+            shared = None if row in self._carried else _shared_source(samples[row])
+            rows_of.setdefault(shared or row, []).append(row)
+        works: dict[int, SourceWork] = {}
+        for rows in rows_of.values():
+            work = SourceWork(
+                self._bench,
+                [samples[row] for row in rows],
+                staging.downloads / f"{rows[0]:07d}",
+                (self._turn, rows[0]),
+                self._carried.get(rows[0]),
+            )
+            works.update(dict.fromkeys(rows, work))
+        return works
+
+    def _write(
+        self, batch: list[tuple[Sample, Worked]], staging: Staging, volumes: Volumes
+    ) -> list[dict[str, Any]]:
+        rows = []
+        for sample, worked in batch:
+            row = {**worked.carried} if worked.carried else _result_row(sample, worked)
+            if worked.outcome.status == "success":
+                members: dict[str, Member] = {
+                    extension: StoredFile(file.path, file.sha256)
+                    for extension, file in worked.members.items()
+                }
+                if self._layout.keeps_text:
+                    if "caption" in self._job.source.schema().names:
+                        members["txt"] = (sample.caption or "").encode()
+                    members["json"] = sample_json({**sample.columns, **row, **_given(sample)})
+                size = sum(file.size for file in worked.members.values())
+                places = volumes.add(sample.key, members, size)
+                row["media"] = {
+                    extension: {"offset": place.offset, "size": place.size, "sha256": place.sha256}
+                    for extension, place in places.items()
+                    if extension in worked.members
+                }
+            row["volume"] = volumes.current
+            staging.journal(row, volumes.positions)
+            rows.append(row)
+        return rows
+
+    def _finish(
+        self,
+        inputs: pa.Table,
+        results: list[dict[str, Any]],
+        staging: Staging,
+        volumes: Volumes,
+    ) -> dict[str, Any]:
+        wanted = list(self._job.recipe.write.encode_formats.values())
+        if ORIGINAL in wanted:
+            wanted = sorted({name for row in results for name in row.get("media") or ()})
+        table = shard_table(inputs, results, table_schema(inputs.schema, wanted))
+        names = volumes.finish(table, [row["volume"] for row in results])
+        name = self._job.name(self._shard)
+        stats = shard_stats(results, self._started, self._job.fingerprint, volumes.current + 1)
+        (staging.files / f"{name}{STATS_SUFFIX}").write_text(json.dumps(stats, indent=2) + "\n")
+        staging.commit(self._job.output, [*names, f"{name}{STATS_SUFFIX}"])
+        return stats
+
+
+def _shared_source(sample: Sample) -> Any:
+    """What rows with the same source have in common; None for a row that must stand alone."""
+    try:
+        spans_of(sample)
+    except ProcessError:
+        return None  # its failure is its own
+    return (sample.url, sample.media) if sample.url else None
+
+
+async def _cancel(tasks: set[asyncio.Task[Worked]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _samples(inputs: pa.Table, shard: int, job: Job) -> Iterator[Sample]:
+    write = job.recipe.write
+    special = ("url", "caption", "clips", MEDIA_COLUMN)
+    for row, values in enumerate(inputs.to_pylist()):
+        media = tuple(MediaRef(**ref) for ref in values.get(MEDIA_COLUMN) or ())
+        url = values.get("url")
+        spans = values.get("clips")
+        yield Sample(
+            key=sample_key(shard, row, write.samples_per_shard, write.shard_digits),
+            uid=sample_uid(url or (media[0].path if media else ""), spans),
+            url=url,
+            caption=values.get("caption"),
+            spans=spans,
+            columns={name: value for name, value in values.items() if name not in special},
+            media=media,
+        )
+
+
+def _given(sample: Sample) -> dict[str, Any]:
+    given: dict[str, Any] = {"caption": sample.caption} if sample.caption is not None else {}
+    if sample.spans is not None:
+        given["clips"] = sample.spans
+    return given
+
+
+def _result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
+    outcome = worked.outcome
+    info_text = None if worked.info is None else json.dumps(worked.info, ensure_ascii=False)
+    return {
+        "key": sample.key,
+        "uid": sample.uid,
+        "status": outcome.status,
+        "error_step": outcome.error_step,
+        "error_class": outcome.error_class,
+        "error_message": outcome.error_message and redact_url(outcome.error_message),
+        "retryable": outcome.retryable,
+        "url": None if sample.url is None else redact_url(sample.url),
+        "fetch": worked.fetch,
+        "probe": worked.probe,
+        "media": None,
+        "subtitles": [
+            {
+                "language": line.language,
+                "start_seconds": line.start_seconds,
+                "end_seconds": line.end_seconds,
+                "text": line.text,
+                "automatic": line.automatic,
+            }
+            for line in worked.subtitles
+        ],
+        "info": info_row(worked.info, info_text),
+    }

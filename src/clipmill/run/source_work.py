@@ -1,0 +1,243 @@
+"""From one source to media members on local disk, shared by all rows of a shard that want it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clipmill.core.errors import ProcessError, SampleError
+from clipmill.core.outcome import Outcome
+from clipmill.core.sample import MediaRef, Sample, Subtitle
+from clipmill.core.time import Span
+from clipmill.fetch.base import Fetched, FetchRequest
+from clipmill.fetch.router import Router
+from clipmill.media.pool import MediaPool
+from clipmill.media.probe_type import probe_row
+from clipmill.run.budget import DiskBudget, Holding
+from clipmill.run.recipe import Recipe
+from clipmill.run.rows import fetch_row
+
+AUDIO_EXTENSIONS = frozenset(("mp3", "wav", "m4a", "flac", "ogg", "opus", "aac", "mka", "aiff"))
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFile:
+    """A media file ready to be written: its path, size and, where known already, sha256."""
+
+    path: Path
+    size: int
+    sha256: str | None
+
+
+@dataclass(slots=True)
+class Worked:
+    """What came of one source.
+
+    Args:
+        outcome: success, or why not.
+        fetch: the ``fetch`` struct.
+        probe: the ``probe`` struct.
+        members: media files by extension.
+        subtitles: lines in every language.
+        info: the site's metadata.
+        carried: the finished row of an earlier run, when a retry leaves it as it is.
+    """
+
+    outcome: Outcome = field(default_factory=Outcome)
+    fetch: dict[str, Any] | None = None
+    probe: dict[str, Any] | None = None
+    members: dict[str, MemberFile] = field(default_factory=dict)
+    subtitles: list[Subtitle] = field(default_factory=list)
+    info: Mapping[str, Any] | None = None
+    carried: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedRow:
+    """A finished row that a retry leaves as it is, and where its media lie."""
+
+    row: dict[str, Any]
+    media: tuple[MediaRef, ...]
+
+
+@dataclass(slots=True)
+class Stages:
+    """How many sources are in which stage of a worker right now."""
+
+    fetch: int = 0
+    probe: int = 0
+    write: int = 0
+
+
+class Workbench:
+    """What all sources of a worker share: network, media processes, slots and the disk budget."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.router = Router(recipe.download)
+        self.pool = MediaPool(
+            recipe.run.media_processes, deadline_seconds=recipe.run.sample_timeout_seconds
+        )
+        self.budget = DiskBudget(int(recipe.run.ahead_bytes))
+        self.slots = asyncio.Semaphore(recipe.download.concurrency)
+        self.stages = Stages()
+
+    async def close(self) -> None:
+        """Release connections and processes."""
+        await self.pool.close()
+        await self.router.close()
+
+
+class SourceWork:
+    """Fetches and prepares one source once; its files live until every row that wants them is done.
+
+    Args:
+        bench: shared means.
+        samples: rows that want this source, in order.
+        folder: folder for its files, not there yet.
+        order: place in line for disk space.
+        carried: the finished row and its media, when there is nothing to do but to copy them.
+    """
+
+    def __init__(
+        self,
+        bench: Workbench,
+        samples: list[Sample],
+        folder: Path,
+        order: tuple[int, int],
+        carried: CarriedRow | None = None,
+    ) -> None:
+        self._bench = bench
+        self._samples = samples
+        self._folder = folder
+        self._users = len(samples)
+        self._holding: Holding = bench.budget.open(order)
+        self.task = asyncio.create_task(self._copy(carried) if carried else self._work())
+
+    def done_with(self) -> None:
+        """One row has been written; after the last one the files go and the budget is freed."""
+        self._users -= 1
+        if self._users == 0:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._holding.release()
+
+    async def _work(self) -> Worked:
+        worked = Worked()
+        stages = self._bench.stages
+        step = "download"
+        try:
+            async with self._bench.slots:
+                stages.fetch += 1
+                try:
+                    fetched = await self._fetch()
+                finally:
+                    stages.fetch -= 1
+            worked.fetch = {**fetch_row(fetched), "fetched_at": round(time.time() * 1000)}
+            worked.subtitles = fetched.subtitles
+            worked.info = fetched.info
+            if fetched.path is not None:
+                step = "probe"
+                stages.probe += 1
+                try:
+                    await self._prepare(fetched, worked)
+                finally:
+                    stages.probe -= 1
+        except SampleError as error:
+            worked.outcome = Outcome.of_error(error, step)
+            if worked.fetch is None:
+                worked.fetch = _partial_fetch(error)
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return worked
+
+    async def _copy(self, carried: CarriedRow) -> Worked:
+        row = carried.row
+        worked = Worked(Outcome(row["status"], error_class=row["error_class"]), carried=row)
+        if carried.media:
+            self._folder.mkdir()
+        for ref in carried.media:
+            target = self._folder / ref.extension
+            request = FetchRequest(url=row["url"] or "", target=target, media=ref)
+            async with self._bench.slots:
+                fetched = await self._bench.router.fetch(request, self._holding)
+            worked.members[ref.extension] = MemberFile(target, fetched.size, fetched.sha256)
+        return worked
+
+    async def _fetch(self) -> Fetched:
+        self._folder.mkdir()
+        first = self._samples[0]
+        modalities = tuple(self._bench.recipe.write.encode_formats)
+        main, audio = _pick_media(first.media, modalities)
+        request = FetchRequest(
+            url=first.url or "",
+            target=self._folder / "source",
+            modalities=modalities,
+            spans=_all_spans(self._samples),
+            media=main,
+        )
+        fetched = await self._bench.router.fetch(request, self._holding)
+        if audio is not None:
+            request = FetchRequest(
+                url=first.url or "", target=self._folder / "sound", media=audio
+            )
+            fetched.audio_path = (await self._bench.router.fetch(request, self._holding)).path
+        return fetched
+
+    async def _prepare(self, fetched: Fetched, worked: Worked) -> None:
+        prepared = await self._bench.pool.call(
+            "prepare",
+            path=fetched.path,
+            audio_path=fetched.audio_path,
+            wanted=dict(self._bench.recipe.write.encode_formats),
+            keep_keyframes=self._bench.recipe.probe.keyframes,
+            folder=self._folder,
+        )
+        worked.probe = probe_row(prepared.probe)
+        for extension, file in prepared.members.items():
+            known = fetched.sha256 if file.path == fetched.path else file.sha256
+            worked.members[extension] = MemberFile(file.path, file.size, known)
+
+
+def _pick_media(
+    media: tuple[MediaRef, ...], modalities: tuple[str, ...]
+) -> tuple[MediaRef | None, MediaRef | None]:
+    """The member to start from, and a separate sound track when both are wanted and there."""
+    if not media:
+        return None, None
+    sounds = [ref for ref in media if ref.extension in AUDIO_EXTENSIONS]
+    pictures = [ref for ref in media if ref.extension not in AUDIO_EXTENSIONS]
+    if modalities == ("audio",) and sounds:
+        return sounds[0], None
+    if pictures:
+        return pictures[0], sounds[0] if sounds and "audio" in modalities else None
+    return sounds[0], None
+
+
+def spans_of(sample: Sample) -> list[Span]:
+    """The spans a row asks for.
+
+    Raises:
+        ProcessError: one of them is not a span.
+    """
+    try:
+        return [Span.parse(pair) for pair in sample.spans or ()]
+    except ValueError as error:
+        raise ProcessError(f"clip column: {error}", error_class="invalid_span") from error
+
+
+def _all_spans(samples: list[Sample]) -> tuple[tuple[float, float], ...]:
+    """Union of the spans that rows of one source ask for; empty when any wants the whole."""
+    found = [spans_of(sample) for sample in samples]
+    if not all(found):
+        return ()
+    every = {(span.start_seconds, span.end_seconds) for spans in found for span in spans}
+    return tuple(sorted(every))
+
+
+def _partial_fetch(error: SampleError) -> dict[str, Any]:
+    names = ("fetcher", "final_url", "http_status", "attempts", "seconds", "downloaded_bytes")
+    return {name: error.details.get(name) for name in names}

@@ -1,0 +1,89 @@
+"""One shard under way: its staging folder, its journal, and its commit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clipmill.io.folder import Folder
+from clipmill.io.journal import Journal
+
+_COMMIT_FILE = "commit.json"
+
+
+class Staging:
+    """Local folder in which one shard is written before it is committed.
+
+    Rows are finished in order; each is journalled with the writer's position, so a worker that
+    takes over truncates the writer there and goes on with the next row.
+
+    Args:
+        scratch: local folder shared by all shards of the output.
+        shard: shard name.
+        identity: what is being done; work in hand for anything else is thrown away.
+    """
+
+    def __init__(self, scratch: Path, shard: str, identity: str) -> None:
+        self.folder = scratch / shard
+        self.files = self.folder / "files"
+        self.downloads = self.folder / "downloads"
+        shutil.rmtree(self.downloads, ignore_errors=True)
+        self.files.mkdir(parents=True, exist_ok=True)
+        self.downloads.mkdir()
+        self._journal = Journal(self.folder / "journal", identity)
+        if not self._journal.entries:
+            shutil.rmtree(self.files)
+            self.files.mkdir()
+
+    @property
+    def finished(self) -> list[dict[str, Any]]:
+        """Results of the rows an earlier worker finished, in order."""
+        return [entry["row"] for entry in self._journal.entries]
+
+    @property
+    def position(self) -> dict[str, int]:
+        """Where the writers stood after the last finished row, per volume."""
+        entries = self._journal.entries
+        return dict(entries[-1]["position"]) if entries else {}
+
+    def journal(self, row: dict[str, Any], position: dict[str, int]) -> None:
+        """Record one finished row."""
+        self._journal.append({"row": row, "position": position})
+
+    def close(self) -> None:
+        """Close the journal; what is in hand stays for the next worker."""
+        self._journal.close()
+
+    def commit(self, output: Folder, names: Sequence[str]) -> None:
+        """Make the staged files part of the output, the last one last, and remove the staging.
+
+        The list is written down first, so that a commit cut off half-way is carried to its end by
+        ``roll_forward``.
+        """
+        self.close()
+        draft = self.folder / f"{_COMMIT_FILE}.tmp"
+        draft.write_text(json.dumps(list(names)))
+        os.replace(draft, self.folder / _COMMIT_FILE)
+        _put(self.folder, output, names)
+
+
+def _put(folder: Path, output: Folder, names: Sequence[str]) -> None:
+    for name in names:
+        staged = folder / "files" / name
+        if staged.exists():  # else it was put before the commit was cut off
+            output.put(staged, name)
+    shutil.rmtree(folder)
+
+
+def roll_forward(scratch: Path, output: Folder) -> None:
+    """Carry commits that were cut off to their end."""
+    if not scratch.is_dir():
+        return
+    for folder in sorted(scratch.iterdir()):
+        commit = folder / _COMMIT_FILE
+        if commit.exists():
+            _put(folder, output, json.loads(commit.read_text()))

@@ -1,0 +1,86 @@
+"""The state of a run as its events tell it; progress lines, W&B and reports all read this."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from clipmill.core.outcome import Counts
+from clipmill.run.events import Event, Progress, ShardDone, ShardFailed
+
+RATE_WINDOW_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running totals.
+
+    Args:
+        rows: rows this run is to do.
+        shards: shards this run is to do.
+    """
+
+    rows: int
+    shards: int
+    counts: Counts = field(default_factory=Counts)
+    shards_done: int = 0
+    shards_failed: dict[int, str] = field(default_factory=dict)
+    stages: dict[str, int] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    _recent: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    def take(self, event: Event) -> None:
+        """Account for one event."""
+        if isinstance(event, Progress):
+            self.counts.merge(event.counts)
+            self.stages = event.stages
+            self._recent.append(
+                (time.monotonic(), event.counts.count, event.counts.bytes_downloaded)
+            )
+        elif isinstance(event, ShardDone):
+            self.shards_done += 1
+            self.shards_failed.pop(event.shard, None)
+        elif isinstance(event, ShardFailed) and event.final:
+            self.shards_failed[event.shard] = event.reason
+
+    @property
+    def seconds(self) -> float:
+        """Time since the run began."""
+        return time.monotonic() - self.started
+
+    def rates(self) -> tuple[float, float]:
+        """Rows and bytes per second over the last twenty seconds."""
+        now = time.monotonic()
+        while self._recent and now - self._recent[0][0] > RATE_WINDOW_SECONDS:
+            self._recent.popleft()
+        window = max(min(self.seconds, RATE_WINDOW_SECONDS), 1e-3)
+        rows = sum(rows for _, rows, _ in self._recent)
+        size = sum(size for _, _, size in self._recent)
+        return rows / window, size / window
+
+    def seconds_left(self) -> float | None:
+        """Estimate from the recent rate; None while there is none."""
+        rate = self.rates()[0]
+        return (self.rows - self.counts.count) / rate if rate > 0 else None
+
+    @property
+    def success_share(self) -> float:
+        """Successes among the finished rows; 1 before the first."""
+        return self.counts.successes / self.counts.count if self.counts.count else 1.0
+
+    @property
+    def failed(self) -> int:
+        """Rows that failed."""
+        return self.counts.failed_to_download + self.counts.failed_to_process
+
+    def top_errors(self, number: int = 3) -> list[tuple[str, int]]:
+        """The most frequent error classes."""
+        ordered = sorted(self.counts.error_classes.items(), key=lambda pair: (-pair[1], pair[0]))
+        return ordered[:number]
+
+    def bottleneck(self) -> str:
+        """The stage in which most sources are, in words."""
+        words = {"fetch": "network", "probe": "media processes", "write": "writing", "disk": "disk"}
+        busiest = max(self.stages, key=lambda stage: self.stages[stage], default="")
+        return words[busiest] if busiest and self.stages[busiest] else "-"

@@ -1,0 +1,142 @@
+"""A worker process: works on shards it is handed, tells what it does, stops when told.
+
+Started as ``python -m clipmill.run.worker FD``, so that it works from notebooks and scripts without
+a main guard; FD is one end of a socket pair. It ends by itself when the other end is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+
+from clipmill.core.errors import RunError, ShardError, UserError
+from clipmill.core.outcome import Counts
+from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
+from clipmill.run.job import Job
+from clipmill.run.output import WorkersPresent
+from clipmill.run.shard_pass import ShardPass
+from clipmill.run.source_work import Workbench
+
+REPORT_SECONDS = 0.5
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+
+
+class Worker:
+    """Runs the shards it is sent side by side; earlier ones go first for every means.
+
+    Args:
+        connection: to whoever hands out shards. Received: a shard id, or None to stop. Sent: events.
+        job: the run.
+    """
+
+    def __init__(self, connection: Connection, job: Job) -> None:
+        self._connection = connection
+        self._job = job
+        self._counts = Counts()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = 0
+        self._stop = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Work until told to stop; what is in hand then stays journalled."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_reader(self._connection.fileno(), self._receive)
+        self._bench = Workbench(self._job.recipe)
+        ticker = asyncio.create_task(self._tick())
+        try:
+            await self._stop.wait()
+        finally:
+            loop.remove_reader(self._connection.fileno())
+            for task in (ticker, *self._tasks):
+                task.cancel()
+            await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
+            await self._bench.close()
+
+    def _receive(self) -> None:
+        try:
+            shard = self._connection.recv()
+        except (EOFError, OSError):
+            shard = None  # whoever hands out shards is gone
+        if shard is None:
+            self._stop.set()
+            return
+        task = asyncio.create_task(self._shard(shard))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _shard(self, shard: int) -> None:
+        self._turn += 1
+        one = ShardPass(self._job, self._bench, shard, turn=self._turn, report=self._count)
+        try:
+            stats = await one.run()
+        except (ShardError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                self._send(Fatal(_no_room(error, self._job)))
+            else:
+                self._send(ShardFailed(shard, f"{type(error).__name__}: {error}"))
+        except (RunError, UserError) as error:
+            self._send(Fatal(str(error)))
+        except Exception as error:  # noqa: BLE001  a bug: it must stop the run, with its traceback
+            self._send(Fatal(f"{type(error).__name__}: {error}", traceback.format_exc()))
+        else:
+            self._report()
+            self._send(ShardDone(shard, stats))
+
+    def _count(self, status: str, error_class: str | None, downloaded_bytes: int) -> None:
+        self._counts.add(status, error_class, downloaded_bytes)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            self._report()
+
+    def _report(self) -> None:
+        counts, stages = self._counts, self._bench.stages
+        self._counts = Counts()
+        self._send(
+            Progress(
+                counts,
+                {
+                    "fetch": stages.fetch,
+                    "probe": stages.probe,
+                    "write": stages.write,
+                    "disk": self._bench.budget.waiting,
+                },
+            )
+        )
+
+    def _send(self, event: Event) -> None:
+        try:
+            self._connection.send(event)
+        except OSError:
+            self._stop.set()  # nobody listens any more
+
+
+def _no_room(error: OSError, job: Job) -> str:
+    place = error.filename or job.scratch
+    return (
+        f"{error.strerror or error} while writing {place}. Nothing finished is lost: make room "
+        "(or choose another --temp-dir) and give the same command again."
+    )
+
+
+def main() -> None:
+    """Entry point of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    connection = Connection(int(sys.argv[1]))
+    job: Job = connection.recv()
+    present = WorkersPresent(job.scratch)  # noqa: F841  held until this process ends
+    asyncio.run(_serve(connection, job))
+
+
+async def _serve(connection: Connection, job: Job) -> None:
+    await Worker(connection, job).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Bytes of input files wherever they lie: opened, decompressed, and described."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import fsspec
+import pyarrow as pa
+
+from clipmill.core.errors import InputError, MissingExtra
+from clipmill.core.redact import redact_url
+
+_EXTRA_OF_PROTOCOL = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_UNREAD_CONTENT = {
+    b"BZh": "compressed with bzip2; use gzip or zstd",
+    b"\xfd7zXZ\x00": "compressed with xz; use gzip or zstd",
+    b"PK\x03\x04": "a zip archive (or a spreadsheet); unpack it, or save the table as CSV",
+    b"\xff\xfe": "UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text; save it as UTF-8",
+}
+_VERSION_KEYS = ("ETag", "etag", "md5", "generation", "LastModified", "last_modified", "created")
+SNIFFED_BYTES = 1 << 16
+
+
+def is_local(url: str) -> bool:
+    """Whether this is a plain path of this machine rather than a URL."""
+    return "://" not in url and "::" not in url
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL and the path inside it.
+
+    Raises:
+        InputError: the protocol is unknown.
+        MissingExtra: the library for the protocol is not installed.
+    """
+    try:
+        return cast(tuple[Any, str], fsspec.core.url_to_fs(url))
+    except ImportError as error:
+        extra = _EXTRA_OF_PROTOCOL.get(url.split("://")[0])
+        hint = f'pip install "clipmill[{extra}]"' if extra else str(error)
+        raise MissingExtra(f"Reading {redact_url(url)} needs another library: {hint}") from error
+    except ValueError as error:
+        raise InputError(f"{redact_url(url)} cannot be opened: {error}") from error
+
+
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """Translate what storage and format libraries raise about one input file.
+
+    Raises:
+        InputError: names the file and the first cause.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"There is no {redact_url(url)}.") from error
+    except (OSError, EOFError, pa.ArrowException, *_client_errors()) as error:
+        cause = str(error) or type(error).__name__
+        raise InputError(f"{redact_url(url)} cannot be read: {redact_url(cause)}") from error
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    """Errors of HTTP storage, which are no OSErrors; known only once its library is loaded."""
+    aiohttp = sys.modules.get("aiohttp")
+    return (aiohttp.ClientError,) if aiohttp else ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is known of an input file before it is parsed.
+
+    Args:
+        url: local path or fsspec URL.
+        size: bytes as stored; -1 when the server does not tell.
+        version: modification time, etag or the like; may be empty.
+        compression: ``gzip``, ``zstd`` or None.
+        head: the first bytes, decompressed.
+    """
+
+    url: str
+    size: int
+    version: str
+    compression: str | None
+    head: bytes
+
+
+def look_at(url: str) -> FileFacts:
+    """Size, version, compression and first bytes of a file.
+
+    Raises:
+        InputError: the file is missing, unreadable, or of a kind nobody can use here.
+    """
+    with reading(url):
+        size, version = _size_and_version(url)
+        with open_stored(url) as file:
+            head = file.read(SNIFFED_BYTES)
+        compression = next(
+            (name for magic, name in _COMPRESSIONS.items() if head.startswith(magic)), None
+        )
+        if compression:
+            with open_plain(url, compression) as file:
+                head = file.read(SNIFFED_BYTES)
+    for magic, what in _UNREAD_CONTENT.items():
+        if head.startswith(magic):
+            raise InputError(f"{redact_url(url)} is {what}.")
+    return FileFacts(url, size, version, compression, head)
+
+
+def _size_and_version(url: str) -> tuple[int, str]:
+    if is_local(url):
+        status = os.stat(url)
+        return status.st_size, str(status.st_mtime_ns)
+    fs, path = file_system(url)
+    info = fs.info(path)
+    version = next((str(info[key]) for key in _VERSION_KEYS if info.get(key)), "")
+    size = info.get("size")
+    return -1 if size is None else int(size), version
+
+
+def open_stored(url: str) -> pa.NativeFile:
+    """Open the bytes as they are stored."""
+    if is_local(url):
+        return pa.OSFile(url, "rb")
+    fs, path = file_system(url)
+    return pa.PythonFile(fs.open(path, "rb"), mode="r")
+
+
+def open_plain(url: str, compression: str | None) -> pa.NativeFile:
+    """Open the bytes decompressed; only uncompressed files can be sought in."""
+    stored = open_stored(url)
+    return pa.CompressedInputStream(stored, compression) if compression else stored

@@ -46,7 +46,10 @@ def _explain(model: type[Config], problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         choices = _fields_at(model, location[:-1])
         return f"Unknown key {place!r}. {nearest(location[-1], choices)}"
-    return f"{place}: {problem['msg']} (got {problem['input']!r})."
+    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    if isinstance(problem["input"], Mapping):  # the message of a check over several keys says it all
+        return f"{place}: {message}." if place else f"{message}."
+    return f"{place}: {message} (got {problem['input']!r})."
 
 
 def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ import tarfile
 import threading
 import zipfile
 from abc import ABC, abstractmethod
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import NamedTuple
 
 from clipmill.fetch.archive_ranges import Ranges
@@ -71,7 +71,7 @@ class RangeFile(io.RawIOBase):
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._ranges = ranges
-        self._effort = effort
+        self.effort = effort
         self._known = [known]
         self._read_ahead = read_ahead
         self._position = 0
@@ -130,7 +130,7 @@ class RangeFile(io.RawIOBase):
             )
         if self.stopped.is_set():
             raise failure("timeout", f"Reading the index of {self._ranges.shown} was given up.")
-        read = self._ranges.read(start, start + stretch, self._effort)
+        read = self._ranges.read(start, start + stretch, self.effort)
         self._request = asyncio.run_coroutine_threadsafe(read, self._loop)
         data = self._request.result()
         self._known[1:] = [(start, data)]
@@ -138,39 +138,52 @@ class RangeFile(io.RawIOBase):
 
 
 class Index(ABC):
-    """Members of one archive by name."""
+    """Members of one archive by name.
 
-    def __init__(self, ranges: Ranges) -> None:
+    Args:
+        ranges: reads the archive.
+        threads: where the standard library's parsers wait for bytes.
+    """
+
+    def __init__(self, ranges: Ranges, threads: Executor) -> None:
         self.ranges = ranges
+        self.threads = threads
         self.members: dict[str, Member] = {}
+        self.file: RangeFile | None = None
+
+    def close(self) -> None:
+        """Let a thread that reads the index end."""
+        if self.file is not None:
+            self.file.stop()
+
+    @abstractmethod
+    async def load(self, effort: Effort) -> None:
+        """Read as much as is needed to know that it is an archive.
+
+        Raises:
+            DownloadError: it is none, or cannot be had.
+        """
 
     @abstractmethod
     async def find(self, name: str, effort: Effort) -> Member | None:
         """The member of that name, or None."""
-
-    def close(self) -> None:
-        """Let threads that read the index end."""
 
 
 class ZipIndex(Index):
     """The central directory of a zip, read whole by two or three requests."""
 
     async def load(self, effort: Effort) -> None:
-        """Read the directory.
-
-        Raises:
-            DownloadError: it is no zip, or cannot be had.
-        """
+        """Read the directory."""
         known = await self.ranges.begin(effort, at_end=True, size=ZIP_TAIL_BYTES)
-        file = RangeFile(self.ranges, effort, known, read_ahead=0)
+        self.file = RangeFile(self.ranges, effort, known, read_ahead=0)
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.to_thread(self._parse, file)
+            await loop.run_in_executor(self.threads, self._parse, self.file)
         except _BROKEN as error:
             raise failure(
                 "bad_archive", f"{self.ranges.shown} is not a zip that can be read: {error}"
             ) from error
-        finally:
-            file.stop()
+        self.file = None
 
     def _parse(self, file: RangeFile) -> None:
         with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]  # RawIOBase reads bytes
@@ -205,19 +218,14 @@ def _zip_member(info: zipfile.ZipInfo) -> Member:
 class TarIndex(Index):
     """The headers of a tar, read one after the other until what is asked for has come."""
 
-    def __init__(self, ranges: Ranges) -> None:
-        super().__init__(ranges)
-        self._file: RangeFile | None = None
+    def __init__(self, ranges: Ranges, threads: Executor) -> None:
+        super().__init__(ranges, threads)
         self._archive: tarfile.TarFile | None = None
         self._reading = asyncio.Lock()
         self._is_complete = False
 
     async def load(self, effort: Effort) -> None:
-        """Read the beginning.
-
-        Raises:
-            DownloadError: it is no plain tar, or cannot be had.
-        """
+        """Read the first header."""
         known = await self.ranges.begin(effort, at_end=False, size=TAR_READ_BYTES)
         found = sniff(known[1])
         if found.extension in ("gz", "bz2", "xz", "zst"):
@@ -226,33 +234,35 @@ class TarIndex(Index):
                 f"{self.ranges.shown} is compressed by {found.extension} as a whole, so single "
                 "members cannot be read. Unpack it, or store it as a plain tar.",
             )
-        self._file = RangeFile(self.ranges, effort, known, TAR_READ_BYTES)
+        self.file = RangeFile(self.ranges, effort, known, TAR_READ_BYTES)
         await self._read(None)
 
     async def find(self, name: str, effort: Effort) -> Member | None:
         """Look it up, reading further headers if it has not come yet."""
-        async with self._reading:
-            if name not in self.members and not self._is_complete:
-                await self._read(name)
+        # Whoever gives up waiting must not leave the parser to two threads.
+        await asyncio.shield(asyncio.ensure_future(self._read_until(name, effort)))
         return self.members.get(name)
 
-    def close(self) -> None:
-        """Let the thread that reads headers end."""
-        if self._file is not None:
-            self._file.stop()
+    async def _read_until(self, name: str, effort: Effort) -> None:
+        async with self._reading:
+            if self.file and name not in self.members and not self._is_complete:
+                self.file.effort = effort
+                await self._read(name)
 
     async def _read(self, name: str | None) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.to_thread(self._parse, name)
+            await loop.run_in_executor(self.threads, self._parse, name)
         except _BROKEN as error:
             raise failure(
                 "bad_archive", f"{self.ranges.shown} is not a tar that can be read: {error}"
             ) from error
 
     def _parse(self, name: str | None) -> None:
-        if self._archive is None:
-            self._archive = tarfile.open(fileobj=self._file, mode="r:")
-        while name is not None and name not in self.members:
+        if self._archive is None and self.file is not None:
+            self.file.seek(0)
+            self._archive = tarfile.TarFile(fileobj=self.file, mode="r")
+        while self._archive is not None and name is not None and name not in self.members:
             info = self._archive.next()
             if info is None:
                 self._is_complete = True

@@ -71,20 +71,28 @@ class HttpRanges(Ranges):
         self._slots = slots
         self._url = url
         self._options = options
+        self._has_ranges = False
         self._validator = ""
 
     async def begin(self, effort: Effort, *, at_end: bool, size: int) -> tuple[int, bytes]:
         """Read one end of the archive with one request."""
-        asked = f"bytes=-{size}" if at_end else f"bytes=0-{size - 1}"
+        headers = {"Range": f"bytes=-{size}" if at_end else f"bytes=0-{size - 1}"}
         async with self._slots.of(self._url.host or "", effort):
-            async with self._client.get(self._url, effort, {"Range": asked}) as response:
-                start = self._check(response)
-                self._validator = response.headers.get("ETag", "")
-                if not self._validator.startswith('"'):
-                    self._validator = response.headers.get("Last-Modified", "")
-                data = await response.content.readexactly(size) if self.size > size else b""
-                data = data or await response.content.read()
-        effort.downloaded_bytes += len(data)
+            async with self._client.get(self._url, effort, headers) as response:
+                whole = response.content_length
+                if at_end and response.status == 200 and whole:
+                    # It may know ranges from the start, though not those from the end.
+                    start, data = max(0, whole - size), None
+                else:
+                    start = self._check(response)
+                    data = await _read_up_to(response, size)
+        if data is None:
+            self.size = whole or 0
+            data = await self.read(start, self.size, effort)
+        else:
+            effort.downloaded_bytes += len(data)
+        if len(data) != min(size, self.size):
+            raise failure("truncated", f"{self.shown} sent less than it announced.")
         return start, data
 
     async def stream(self, start: int, end: int, effort: Effort) -> AsyncGenerator[bytes]:
@@ -94,9 +102,9 @@ class HttpRanges(Ranges):
             headers["If-Range"] = self._validator
         async with self._slots.of(self._url.host or "", effort):
             async with self._client.get(self._url, effort, headers) as response:
-                size_before = self.size
-                if self._check(response) != start or self.size != size_before:
-                    raise failure("truncated", f"{self.shown} answered for another range.")
+                size = self.size
+                if self._check(response) != start or self.size != size:
+                    raise failure("truncated", f"{self.shown} changed while it was read.")
                 left = end - start
                 while left > 0 and (data := await response.content.readany()):
                     data = data[:left]
@@ -107,7 +115,7 @@ class HttpRanges(Ranges):
     def _check(self, response: aiohttp.ClientResponse) -> int:
         """Refuse all answers but a partial one; returns where it starts."""
         span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if response.status == 200 and self.size:
+        if response.status == 200 and self._has_ranges:
             raise failure("truncated", f"{self.shown} changed while it was read.")
         if response.status == 200 or (response.status == 206 and not span):
             raise failure(
@@ -120,8 +128,14 @@ class HttpRanges(Ranges):
         reason = opt_out_reason(response.headers, self._options)
         if reason:
             raise failure(
-                "opt_out", f"{self.shown}: {reason}. To take it all the same, use --no-respect-opt-out."
+                "opt_out",
+                f"{self.shown}: {reason}. To take it all the same, use --no-respect-opt-out.",
             )
+        if not self._has_ranges:
+            etag = response.headers.get("ETag", "")
+            strong = etag.startswith('"')
+            self._validator = etag if strong else response.headers.get("Last-Modified", "")
+        self._has_ranges = True
         self.size = int(span[3])
         return int(span[1])
 
@@ -134,6 +148,13 @@ class HttpRanges(Ranges):
             retryable=is_retryable_status(response.status),
             retry_after_seconds=parse_retry_after(response.headers.get("Retry-After")),
         )
+
+
+async def _read_up_to(response: aiohttp.ClientResponse, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size and (data := await response.content.readany()):
+        parts += data[: size - len(parts)]
+    return bytes(parts)
 
 
 class StorageRanges(Ranges):

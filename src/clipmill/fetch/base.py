@@ -50,6 +50,7 @@ class Fetched:
         sections: spans of the source that ``path`` holds when not the whole, in seconds.
         subtitles: lines in every language fetched.
         info: the site's metadata, JSON-like.
+        notes: what went otherwise than asked although the fetch succeeded, in words.
     """
 
     path: Path | None
@@ -67,6 +68,7 @@ class Fetched:
     sections: Sequence[tuple[float, float]] = ()
     subtitles: list[Subtitle] = field(default_factory=list)
     info: Mapping[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class Budget(Protocol):

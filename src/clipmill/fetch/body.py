@@ -119,6 +119,29 @@ class Body:
             await self._check_head(url)
         self._check_end(url)
 
+    async def look(self, response: aiohttp.ClientResponse) -> None:
+        """Tell from the first bytes what it is, and keep none of them.
+
+        Raises:
+            DownloadError: it is too large, not media or empty.
+        """
+        url = redact_url(str(response.url))
+        inflater = _inflater(response.headers.get("Content-Encoding", ""), url)
+        self._begin(response, url, encoded=inflater is not None)
+        self._check_size(self._expected or 0, url)
+        head = b""
+        while len(head) < HEAD_BYTES and (data := await response.content.readany()):
+            self._effort.downloaded_bytes += len(data)
+            head += data if inflater is None else next(inflater.pieces(data))
+        if not head:
+            raise failure("empty_body", f"{url} sent nothing.")
+        self._sniff(head, url)
+
+    @property
+    def announced_size(self) -> int:
+        """Size of the whole as the server says, 0 when it does not."""
+        return self._expected or 0
+
     def _begin(self, response: aiohttp.ClientResponse, url: str, encoded: bool) -> None:
         """Settle where the answer's bytes belong, and the size of the whole if it is known."""
         headers = response.headers
@@ -157,10 +180,13 @@ class Body:
     async def _check_head(self, url: str) -> None:
         """Decide by the first bytes whether to go on, then write them."""
         head, self._head = self._head, b""
+        self._sniff(head, url)
+        await self._write(head)
+
+    def _sniff(self, head: bytes, url: str) -> None:
         self.sniffed = sniff(head)
         if not self.sniffed.may_be_media:
             raise _not_media(self.sniffed, url, self._effort.content_type)
-        await self._write(head)
 
     async def _write(self, data: bytes) -> None:
         size = self._size + len(data)

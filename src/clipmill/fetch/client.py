@@ -44,7 +44,7 @@ def parse_http_url(text: str) -> URL:
         raise failure("invalid_url", f"{shown!r} is not a URL: {error}") from error
     if url.scheme not in ("http", "https"):
         raise failure("unsupported_scheme", f"{shown!r} is neither an http nor an https URL.")
-    if not host:
+    if not host or any(letter.isspace() for letter in host):
         raise failure("invalid_url", f"{shown!r} names no host.")
     return url.with_fragment(None)
 
@@ -137,9 +137,8 @@ class HttpClient:
         effort.final_url = redact_url(str(url))
         if not self._options.allow_private_addresses:
             check_host(url.host or "")
-        bare = url.with_user(None) if url.user is not None or url.password is not None else url
         response = await self._session.get(
-            bare,
+            url.with_user(None) if url.user is not None or url.password is not None else url,
             headers=self._headers(first, url, headers),
             allow_redirects=False,
             proxy=self._proxy,
@@ -160,7 +159,7 @@ class HttpClient:
                 secret = f"{first.user or ''}:{first.password or ''}".encode()
                 sent["Authorization"] = f"Basic {base64.b64encode(secret).decode()}"
         if self._cookies is not None:
-            asked = urllib.request.Request(str(url))
+            asked = urllib.request.Request(str(url.with_user(None)))
             self._cookies.add_cookie_header(asked)
             cookies = asked.get_header("Cookie")
             if cookies:
@@ -193,12 +192,14 @@ def _load_cookies(path: str | None) -> CookieJar | None:
         return None
     jar = MozillaCookieJar(path)
     try:
-        jar.load(ignore_discard=True)
+        jar.load(ignore_discard=True, ignore_expires=True)
     except (OSError, LoadError) as error:
         raise UserError(
             f"The cookies file {path} cannot be read: {error}. "
             "Export it from a browser in the Netscape format (cookies.txt)."
         ) from error
+    for cookie in jar:
+        cookie.expires = cookie.expires or None  # browsers write 0 for "as long as I am open"
     return jar
 
 

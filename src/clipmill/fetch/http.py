@@ -34,15 +34,18 @@ class HttpFetcher(Fetcher):
         """Fetch ``request.url`` into ``request.target``."""
         effort = Effort(self.name, redact_url(request.url))
         body = Body(request.target, self._options.max_bytes, budget, effort)
+        wanted = bool(request.modalities)
         try:
             url = parse_http_url(request.url)
-            await with_retries(lambda: self._attempt(url, body, effort), self._options, effort)
-            sha256, size = body.finish()
+            await with_retries(
+                lambda: self._attempt(url, body, wanted, effort), self._options, effort
+            )
+            sha256, size = body.finish() if wanted else ("", body.announced_size)
         except BaseException:
             body.discard()
             raise
         return Fetched(
-            path=request.target,
+            path=request.target if wanted else None,
             size=size,
             sha256=sha256,
             extension=body.sniffed.extension,
@@ -59,13 +62,13 @@ class HttpFetcher(Fetcher):
         """Close all connections."""
         await self._client.close()
 
-    async def _attempt(self, url: URL, body: Body, effort: Effort) -> None:
+    async def _attempt(self, url: URL, body: Body, wanted: bool, effort: Effort) -> None:
         async with self._slots.of(url.host or "", effort):
             async with self._client.get(url, effort, body.resume_headers()) as response:
                 if response.status == 416:
                     body.restart()
                 self._check(response)
-                await body.read(response)
+                await (body.read(response) if wanted else body.look(response))
 
     def _check(self, response: aiohttp.ClientResponse) -> None:
         """Look at status and headers before any of the body is read."""

@@ -41,17 +41,16 @@ _SECRET_NAME = re.compile(
 
 def _read_headers(value: Any) -> Any:
     """Accept ``["Name: value"]``, as a command line gives them, besides a mapping."""
-    if not isinstance(value, (list, tuple)):
-        return value
-    headers = {}
-    for line in value:
-        name, colon, content = str(line).partition(":")
-        if not colon:
-            raise ValueError(
-                f"a header is written 'Name: value', and {name[:20]!r}... has no colon"
-            )
-        headers[name.strip()] = content.strip()
-    return headers
+    if isinstance(value, (list, tuple)):
+        lines = [str(line).partition(":") for line in value]
+        if not all(colon for _, colon, _ in lines):
+            raise ValueError("a header is written 'Name: value', and one has no colon")
+        value = {name.strip(): content.strip() for name, _, content in lines}
+    if isinstance(value, Mapping):
+        parts = [str(part) for pair in value.items() for part in pair]
+        if any("\r" in part or "\n" in part for part in parts):
+            raise ValueError("a header holds a line break")
+    return value
 
 
 class FetchOptions(Config):

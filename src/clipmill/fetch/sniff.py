@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Literal, NamedTuple
 
@@ -101,21 +102,24 @@ _ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
 _ASF_AUDIO = b"\x40\x9e\x69\xf8\x4d\x5b\xcf\x11"
 _ASF_VIDEO = b"\xc0\xef\x19\xbc\x4d\x5b\xcf\x11"
 
-_PLAYLIST_MARKS = (
-    (re.compile(r"#extm3u"), "m3u8"),
-    (re.compile(r"ffconcat version"), "ffconcat"),
-    (re.compile(r"\[playlist\]"), "pls"),
-    (re.compile(r"(?s)<(?:\?xml|!--|mpd).*?<?mpd[\s>]"), "mpd"),
-    (re.compile(r"(?s)(?:<\?xml.*?)?<smoothstreamingmedia"), "ism"),
-    (re.compile(r"(?s)(?:<\?xml.*?)?<smil"), "smil"),
-    (re.compile(r"<asx[\s>]"), "asx"),
+_PROLOG = r"(?s)(?:<\?xml[^>]*>\s*|<!--.*?-->\s*|<!doctype\s+(?:mpd|smil|svg)[^>]*>\s*)*"
+_TEXT_MARKS: tuple[tuple[re.Pattern[str], Sniffed], ...] = (
+    (re.compile(r"#extm3u"), Sniffed("playlist", "m3u8")),
+    (re.compile(r"ffconcat version"), Sniffed("playlist", "ffconcat")),
+    (re.compile(r"\[playlist\]"), Sniffed("playlist", "pls")),
+    (re.compile(r"<asx[\s>]"), Sniffed("playlist", "asx")),
+    (re.compile(_PROLOG + r"<mpd[\s>]"), Sniffed("playlist", "mpd")),
+    (re.compile(_PROLOG + r"<smoothstreamingmedia"), Sniffed("playlist", "ism")),
+    (re.compile(_PROLOG + r"<smil[\s>]"), Sniffed("playlist", "smil")),
+    (re.compile(_PROLOG + r"<svg[\s>]"), Sniffed("image", "svg")),
+    (
+        re.compile(
+            _PROLOG + r"<(?:!doctype\s+html|html|head|body|title|script|style|meta|link|iframe"
+            r"|div|span|table|center|h1|h2|p|br|a|b)[\s/>]"
+        ),
+        Sniffed("html", "html"),
+    ),
 )
-_HTML = re.compile(
-    r"(?s)(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*"
-    r"<(?:!doctype\s+html|html|head|body|title|script|style|meta|link|iframe|div|span|table"
-    r"|center|h1|h2|p|br|a|b)[\s/>]"
-)
-_SVG = re.compile(r"(?s)(?:<\?xml[^>]*>\s*|<!--.*?-->\s*|<!doctype\s+svg[^>]*>\s*)*<svg[\s>]")
 _CONTROL = re.compile(r"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 
 # MPEG audio: kbit/s by [layer 1, 2, 3] for MPEG-1, then for MPEG-2 and 2.5 (layers 2 and 3 alike).
@@ -268,19 +272,19 @@ def _tar(head: bytes) -> Sniffed | None:
 
 def _text(head: bytes) -> Sniffed | None:
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    text = head.decode(encoding, errors="replace").strip().lower()
-    for mark, extension in _PLAYLIST_MARKS:
-        if mark.match(text):
-            return Sniffed("playlist", extension)
-    if _SVG.match(text):
-        return Sniffed("image", "svg")
-    if _HTML.match(text):
-        return Sniffed("html", "html")
-    # A character cut off at the end of the head does not make text binary.
-    if _CONTROL.search(text) or "\ufffd" in text[:-3]:
+    # Pages are known by their marks even where they lie about their encoding.
+    lenient = head.decode(encoding, errors="replace").strip().lower()
+    for mark, found in _TEXT_MARKS:
+        if mark.match(lenient):
+            return found
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head).strip()
+    except UnicodeDecodeError:
+        return None
+    if not text or _CONTROL.search(text):
         return None
     if text.startswith("<"):
         return Sniffed("text", "xml")
     if text.startswith(("{", "[")):
         return Sniffed("json", "json")
-    return Sniffed("text", "vtt" if text.startswith("webvtt") else "txt")
+    return Sniffed("text", "vtt" if text.startswith("WEBVTT") else "txt")

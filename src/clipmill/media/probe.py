@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.media import colors
+from clipmill.media.facts import AudioFacts, Probe, VideoFacts
 from clipmill.media.pyav import (
     as_fraction,
     describe_format,
     known_time,
+    main_audio,
     main_video,
     open_media,
     video_streams,
@@ -26,128 +27,6 @@ _ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?\d+(?:\.\d+)?)", re.
 _SHORTFALL_SECONDS = 0.5
 # These say how long they are; of others libav makes an estimate from what is there.
 _DECLARES_DURATION = frozenset({"matroska,webm", "avi", "flv", "asf", "wav", "flac", "aiff", "caf"})
-
-
-@dataclass(frozen=True, slots=True)
-class VideoFacts:
-    """One video stream. Whatever is unknown is None.
-
-    Args:
-        codec: libav's name, such as ``h264``.
-        profile: the codec's profile, such as ``High``.
-        pixel_format: libav's name, such as ``yuv420p``.
-        bit_depth: bits per colour component.
-        width: pixels as displayed, after rotation and with square pixels.
-        height: pixels as displayed, after rotation and with square pixels.
-        coded_width: pixels as stored.
-        coded_height: pixels as stored.
-        rotation_degrees: clockwise turn that shows the stored picture upright: 0, 90, 180, 270.
-        sample_aspect_ratio: width of a stored pixel divided by its height.
-        average_frame_rate: frames per second over the whole stream.
-        real_frame_rate: frames per second that the stream means to have.
-        variable_frame_rate: whether frames are unevenly spaced.
-        frame_count: frames whose data are in the file.
-        frame_count_source: ``index`` (the container's table) or ``packets`` (counted).
-        keyframe_seconds: when each key frame is shown; only on request.
-        start_pts: first timestamp, in ticks.
-        duration_pts: duration, in ticks.
-        time_base_numerator: a tick lasts numerator / denominator seconds.
-        time_base_denominator: see ``time_base_numerator``.
-        duration_seconds: how long, from the first frame's start to the last one's end.
-        bit_rate: bits per second.
-        color_primaries: libav's name, such as ``bt709``.
-        color_transfer: libav's name, such as ``smpte2084``.
-        color_space: libav's name of the matrix, such as ``bt2020nc``.
-        color_range: ``tv`` (limited) or ``pc`` (full).
-        hdr: ``sdr``, ``hdr10``, ``pq``, ``hlg`` or ``dolby_vision``.
-        interlaced: whether frames are made of two fields.
-        has_alpha: whether pixels may be transparent.
-        language: as written in the file.
-    """
-
-    codec: str
-    profile: str | None
-    pixel_format: str | None
-    bit_depth: int | None
-    width: int | None
-    height: int | None
-    coded_width: int | None
-    coded_height: int | None
-    rotation_degrees: int
-    sample_aspect_ratio: float | None
-    average_frame_rate: float | None
-    real_frame_rate: float | None
-    variable_frame_rate: bool | None
-    frame_count: int | None
-    frame_count_source: str | None
-    keyframe_seconds: list[float] | None
-    start_pts: int | None
-    duration_pts: int | None
-    time_base_numerator: int
-    time_base_denominator: int
-    duration_seconds: float | None
-    bit_rate: int | None
-    color_primaries: str | None
-    color_transfer: str | None
-    color_space: str | None
-    color_range: str | None
-    hdr: str
-    interlaced: bool | None
-    has_alpha: bool
-    language: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AudioFacts:
-    """One audio stream. Whatever is unknown is None.
-
-    Args:
-        codec: libav's name, such as ``aac``.
-        sample_rate: samples per second.
-        channels: number of channels.
-        layout: libav's name, such as ``stereo`` or ``5.1``.
-        bit_rate: bits per second.
-        language: as written in the file.
-        start_seconds: when the first sample is heard.
-        duration_seconds: how long.
-    """
-
-    codec: str
-    sample_rate: int | None
-    channels: int | None
-    layout: str | None
-    bit_rate: int | None
-    language: str | None
-    start_seconds: float | None
-    duration_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What is known of one media file.
-
-    Args:
-        container: libav's name of the container, such as ``mp4`` or ``matroska``.
-        duration_seconds: of the video if there is one, else of the longest audio stream.
-        start_seconds: first timestamp of the same stream.
-        bit_rate: bits per second, everything included.
-        integrity: ``ok``; ``truncated``: data the container speaks of are missing; ``corrupt``:
-            packets cannot be read; ``undecodable``: no picture could be made of the video's start.
-        video: the main video stream; None for a file of sound alone.
-        video_stream_count: videos in the file; cover art is none.
-        audio: every audio stream.
-        subtitle_languages: one entry per subtitle stream; None where no language is written.
-    """
-
-    container: str
-    duration_seconds: float | None
-    start_seconds: float | None
-    bit_rate: int | None
-    integrity: str
-    video: VideoFacts | None
-    video_stream_count: int
-    audio: list[AudioFacts] = field(default_factory=list)
-    subtitle_languages: list[str | None] = field(default_factory=list)
 
 
 def probe(path: Path | str, *, keyframes: bool = False) -> Probe:
@@ -168,11 +47,13 @@ def probe(path: Path | str, *, keyframes: bool = False) -> Probe:
 def probe_container(container: Any, path: Path | str, *, keyframes: bool = False) -> Probe:
     """As ``probe``, of a file already open; its packets may be used up afterwards."""
     video = main_video(container)
-    streams = [*([video] if video else []), *container.streams.audio]
+    first = main_audio(container)
+    sounds = sorted(container.streams.audio, key=lambda stream: stream is not first)
+    streams = [*([video] if video else []), *sounds]
     timelines = read_timelines(container, streams, path, keyframes=keyframes)
     _refuse_unusable(path, streams, timelines)
     video_facts = _video_facts(container, video, timelines[video.index]) if video else None
-    audio = [_audio_facts(stream, timelines[stream.index]) for stream in container.streams.audio]
+    audio = [_audio_facts(stream, timelines[stream.index]) for stream in sounds]
     main = (
         timelines[streams[0].index]
         if video

@@ -6,6 +6,7 @@ this module knows. Everything libav raises while a file is open leaves here as `
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ _MEANINGS = (
 _EXPLANATIONS = {
     "forbidden_container": "a playlist, picture, subtitle or text file is not opened as media",
 }
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT)
 _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp")
 _MAX_MICROSECONDS = 2**62
 

@@ -17,6 +17,7 @@ from clipmill.media.pyav import as_fraction, known_time
 # Gaps between frames that differ by this many ticks are rounding, not a variable frame rate.
 _ROUNDING_TICKS = 2
 _UNEVEN_SHARE = 0.02
+_PRESENT_SHARE = 0.95
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Timeline:
         start_pts: first timestamp in ticks, or None.
         duration_pts: duration in ticks, or None.
         average_rate: frames per second, where the container's own figure cannot be trusted.
-        keyframe_seconds: when key frames are shown; None when not asked for.
+        keyframe_seconds: when key frames are shown, from the first frame; None when not asked for.
         uneven: whether gaps between frames differ; None when they cannot be known.
         missing: whether data that the container speaks of lie beyond the end of the file.
         corrupt: whether packets could not be read.
@@ -159,10 +160,15 @@ def _walk(
         line, packets = lines[stream.index], seen[stream.index]
         line.source, line.count, line.size = "packets", packets.count, packets.size
         line.corrupt = broken or packets.corrupt
+        if not stream.container.format.name.startswith("mov,"):
+            # Frames that an AVI's head counts, but that are not there.
+            line.missing = packets.count < _PRESENT_SHARE * (stream.frames or 0)
         _set_times(stream, packets, line)
         if keyframes and stream.type == "video":
-            base = line.time_base
-            line.keyframe_seconds = [float(pts * base) for pts in sorted(packets.keyframes)]
+            first = line.start_pts or 0
+            line.keyframe_seconds = [
+                float((pts - first) * line.time_base) for pts in sorted(packets.keyframes)
+            ]
 
 
 def _note(packet: Any, packets: _Packets) -> None:
@@ -196,9 +202,9 @@ def _set_times(stream: Any, packets: _Packets, line: Timeline) -> None:
     line.duration_pts = end - times[0] if end > times[0] else None
     if stream.type == "video":
         line.uneven = _is_uneven(times)
-        # An mp4's own average covers one fragment, or decoding times.
-        untrusted = rate is None or stream.container.format.name.startswith("mov,")
-        if line.duration_seconds and untrusted:
+        # Libav's own average may cover one fragment, or the first frames only.
+        is_mp4 = stream.container.format.name.startswith("mov,")
+        if line.duration_seconds and (rate is None or line.uneven or is_mp4):
             line.average_rate = packets.count / line.duration_seconds
 
 
@@ -224,5 +230,7 @@ def _is_uneven(times: list[int]) -> bool | None:
     if len(times) < 3:
         return None
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    spread = max(gaps) - min(gaps)
-    return spread > max(_ROUNDING_TICKS, _UNEVEN_SHARE * sorted(gaps)[len(gaps) // 2])
+    typical = sorted(gaps)[len(gaps) // 2]
+    # Where a frame is hardly longer than a tick, there is nothing to round.
+    tolerance = _ROUNDING_TICKS if typical > 2 * _ROUNDING_TICKS else 0
+    return max(gaps) - min(gaps) > max(tolerance, _UNEVEN_SHARE * typical)

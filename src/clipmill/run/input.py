@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
 from clipmill.run.output import RUN_FOLDER
 from clipmill.run.recipe import Recipe
-from clipmill.sources.base import MEDIA_COLUMN, Source
+from clipmill.sources.base import MEDIA_COLUMN, Part, Source
 from clipmill.sources.columns import Columns
 from clipmill.sources.open import open_source
 from clipmill.sources.shard_plan import ShardPlan, plan_rows, plan_shards, source_fingerprint
 
 FILES_TOLD = 1000
+SCAN_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def new_rows_only(recipe: Recipe, given: Input, output: Folder) -> Input:
     known = np.sort(np.concatenate([np.empty(0, np.uint64), *Dataset(output).uid_prefixes()]))
     new: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     start = 0
-    for table in given.source.scan(("url", "clips", MEDIA_COLUMN)):
+    for table in _scan(given.source):
         prefixes = _uid_prefixes(table)
         places = np.minimum(np.searchsorted(known, prefixes), max(len(known) - 1, 0))
         is_new = known[places] != prefixes if len(known) else np.ones(len(prefixes), bool)
@@ -134,6 +135,12 @@ def new_rows_only(recipe: Recipe, given: Input, output: Folder) -> Input:
         fingerprint=fingerprint([given.fingerprint, "extension", len(rows), len(known)]),
         extension_of=given.fingerprint,
     )
+
+
+def _scan(source: Source) -> Iterator[pa.Table]:
+    for number, file in enumerate(source.files()):
+        for start in range(0, file.rows, SCAN_ROWS):
+            yield source.read(Part(number, start, min(SCAN_ROWS, file.rows - start)))
 
 
 def _uid_prefixes(table: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:

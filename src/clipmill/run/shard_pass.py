@@ -89,6 +89,7 @@ class ShardPass:
             await self._rows(samples, results, staging, volumes)
             return await asyncio.to_thread(self._finish, inputs, results, staging, volumes)
         except BaseException:
+            volumes.abandon()
             staging.close()
             raise
 

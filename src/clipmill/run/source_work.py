@@ -89,7 +89,7 @@ class Workbench:
 
     async def close(self) -> None:
         """Release connections and processes."""
-        await self.pool.close()
+        self.pool.close()
         await self.router.close()
 
 

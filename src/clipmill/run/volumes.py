@@ -78,3 +78,8 @@ class Volumes:
             rows = table if len(self._writers) == 1 else table.filter(pa.array(numbers == number))
             names += writer.finish(rows)
         return names
+
+    def abandon(self) -> None:
+        """Close every file for a later worker to go on with."""
+        for writer in self._writers:
+            writer.abandon()

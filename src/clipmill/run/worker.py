@@ -22,7 +22,14 @@ from clipmill.run.shard_pass import ShardPass
 from clipmill.run.source_work import Workbench
 
 REPORT_SECONDS = 0.5
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+_NO_ROOM = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENFILE,
+)
 
 
 class Worker:

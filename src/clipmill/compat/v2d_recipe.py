@@ -1,0 +1,173 @@
+"""From video2dataset's arguments and configuration to a recipe of ours."""
+
+from __future__ import annotations
+
+import glob
+from typing import TYPE_CHECKING, Any
+
+from clipmill.compat.v2d_arguments import DEFAULT_TMP_DIR, Arguments
+from clipmill.compat.v2d_config import SiteArgs, SiteMetadata, Subsampler, V2dConfig, load_config
+from clipmill.core.config import Config, parse_config
+from clipmill.core.errors import RecipeError
+from clipmill.fetch.options import FetchOptions
+from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.sources.paths import is_folder
+
+if TYPE_CHECKING:
+    from clipmill.run.prepare import Mode
+
+MODES: dict[str, Mode] = {"incremental": "auto", "overwrite": "overwrite", "extend": "extend"}
+_SET_BY_THE_FETCHER = ("skip_download", "ignoreerrors", "quiet")
+"""yt-dlp options that video2dataset overrides whatever the user says."""
+
+
+class ProbeArgs(Config):
+    """Arguments of ``FFProbeSubsampler``."""
+
+    extract_keyframes: bool = False
+    """Store the time of every keyframe."""
+
+
+def recipe_of(arguments: Arguments) -> tuple[Recipe, Mode]:
+    """The recipe that does what was asked of video2dataset, and what to do with existing output.
+
+    Args:
+        arguments: the peer's arguments.
+
+    Raises:
+        RecipeError: the configuration is wrong, or asks for what clipmill cannot do yet; every
+            such thing is named.
+    """
+    config = load_config(arguments.config)
+    missing = [*_missing_arguments(arguments), *_missing_config(config)]
+    if missing:
+        raise RecipeError(
+            f"clipmill does not do yet: {'; '.join(missing)}. Today it carries out stage "
+            "'download' with any table, output format and site metadata, and FFProbeSubsampler, "
+            "with the distributor 'multiprocessing'. Leave out the rest, or wait for the version "
+            "that brings it."
+        )
+    recipe = load_recipe(
+        {
+            "source": _source(arguments),
+            "download": _download(arguments, config),
+            "probe": {"keyframes": _keyframes(config)},
+            "write": _write(arguments, config),
+            "run": _run(arguments, config),
+        }
+    )
+    return recipe, MODES[arguments.incremental_mode]
+
+
+def _missing_arguments(arguments: Arguments) -> list[str]:
+    missing = []
+    if arguments.stage != "download":
+        missing.append(f"stage {arguments.stage!r}")
+    if arguments.input_format == "webdataset":
+        missing.append(
+            "input_format 'webdataset', which belongs to the later stages (`clipmill download` "
+            "takes the shards as they are, to read them into a new dataset)"
+        )
+    if arguments.clip_col is not None:
+        missing.append(
+            f"clip_col {arguments.clip_col!r}, since it does not cut videos (`clipmill download "
+            "--clip-col` keeps the spans in the table, to be cut later)"
+        )
+    if "optical_flow" in (arguments.encode_formats or {}):
+        missing.append("encode_formats 'optical_flow'")
+    return missing
+
+
+def _missing_config(config: V2dConfig) -> list[str]:
+    missing = [
+        f"config subsampling.{name}"
+        for name, entry in config.subsampling.items()
+        if name not in ("FFProbeSubsampler", "NoOpSubsampler") and _is_at_work(entry)
+    ]
+    if config.storage.captions_are_subtitles:
+        missing.append("config storage.captions_are_subtitles, since it does not cut videos")
+    if config.reading.sampler is not None:
+        missing.append(
+            "config reading.sampler (to do part of a table, give clipmill that part as its input)"
+        )
+    if config.distribution.distributor != "multiprocessing":
+        missing.append(f"config distribution.distributor {config.distribution.distributor!r}")
+    return missing
+
+
+def _is_at_work(entry: Subsampler) -> bool:
+    return entry.args is not None or entry.cuts_are_clips
+
+
+def _keyframes(config: V2dConfig) -> bool:
+    entry = config.subsampling.get("FFProbeSubsampler")
+    args = entry.args if entry else None
+    where = "config subsampling.FFProbeSubsampler.args"
+    return parse_config(ProbeArgs, args or {}, where).extract_keyframes
+
+
+def _source(arguments: Arguments) -> dict[str, Any]:
+    location = arguments.url_list
+    if is_folder(location):
+        location = f"{glob.escape(location.rstrip('/'))}/*.{arguments.input_format}"
+    has_header = arguments.input_format != "txt"
+    return {
+        "table": location,
+        "input_format": arguments.input_format,
+        "url_col": arguments.url_col if has_header else None,
+        "caption_col": arguments.caption_col,
+        "save_additional_columns": arguments.save_additional_columns or (),
+    }
+
+
+def _download(arguments: Arguments, config: V2dConfig) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "concurrency": config.distribution.thread_count,
+        "allow_local_paths": arguments.allow_local_paths,
+        "allow_private_addresses": arguments.allow_private_addresses,
+        **_sites(config.reading.yt_args),
+    }
+    timeout = config.reading.timeout
+    if timeout is not None:
+        settings["connect_timeout_seconds"] = settings["idle_timeout_seconds"] = timeout
+        whole: float = FetchOptions.model_fields["total_timeout_seconds"].default
+        settings["total_timeout_seconds"] = max(whole, timeout)
+    return settings
+
+
+def _sites(asked: SiteArgs) -> dict[str, Any]:
+    metadata = asked.yt_metadata_args or SiteMetadata(get_info=False)
+    options = metadata.model_extra or {}
+    wanted = metadata.writesubtitles
+    return {
+        "max_height": asked.download_size,
+        "audio_rate": max(asked.download_audio_rate, 0),
+        "subtitles": "none" if not wanted else "first" if wanted == "first" else "all",
+        "subtitle_languages": metadata.subtitleslangs,
+        "automatic_subtitles": metadata.writeautomaticsub,
+        "site_info": metadata.get_info,
+        "site_options": {
+            name: value for name, value in options.items() if name not in _SET_BY_THE_FETCHER
+        },
+    }
+
+
+def _write(arguments: Arguments, config: V2dConfig) -> dict[str, Any]:
+    formats = arguments.encode_formats
+    return {
+        "to": arguments.output_folder,
+        "format": arguments.output_format,
+        "samples_per_shard": config.storage.number_sample_per_shard,
+        "shard_digits": config.storage.oom_shard_count,
+        "encode_formats": {"video": "mp4"} if formats is None else dict(formats),
+    }
+
+
+def _run(arguments: Arguments, config: V2dConfig) -> dict[str, Any]:
+    return {
+        "executor": "local",
+        "workers": config.distribution.processes_count or "auto",
+        "max_shard_retries": arguments.max_shard_retry,
+        "temp_dir": None if arguments.tmp_dir == DEFAULT_TMP_DIR else arguments.tmp_dir,
+        "wandb": arguments.wandb_project if arguments.enable_wandb else None,
+    }

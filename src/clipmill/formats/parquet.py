@@ -1,0 +1,209 @@
+"""``<shard>.parquet`` alone: the table, with one binary column per extension."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clipmill.core.errors import InputError, OutputError, ProcessError
+from clipmill.core.sample import MediaRef
+from clipmill.formats.base import (
+    CHUNK_BYTES,
+    Member,
+    MemberPlace,
+    ShardFormat,
+    ShardWriter,
+    member_name,
+    member_size,
+)
+from clipmill.formats.media_table import media_column_names, write_with_media
+from clipmill.formats.tables import table_name
+from clipmill.io.byte_reader import ByteReader
+from clipmill.io.folder import Folder
+from clipmill.io.tar import TarMember, TarWriter, iter_members
+
+MAX_CELL_BYTES = 2_000_000_000
+"""Parquet counts the bytes of a cell and of a page with 31 bits."""
+
+
+class ParquetWriter(ShardWriter):
+    """Collects media in a working file, and writes everything once the table is known."""
+
+    def __init__(self, staging: Path, shard: str) -> None:
+        super().__init__(staging, shard)
+        self._spool_path = staging / f"{shard}.spool"
+        self._spool = TarWriter(self._spool_path)
+
+    def add(self, key: str, members: Mapping[str, Member]) -> dict[str, MemberPlace]:
+        """Append one sample to the working file."""
+        for extension, member in members.items():
+            if member_size(member) > MAX_CELL_BYTES:
+                raise ProcessError(
+                    f"The {extension} file of {member_size(member)} bytes does not fit into "
+                    f"Parquet, which takes {MAX_CELL_BYTES}. Use --format webdataset or files.",
+                    error_class="too_large_for_format",
+                )
+        start = self._spool.tell()
+        places = {}
+        try:
+            for extension, member in members.items():
+                name = member_name(key, extension)
+                if isinstance(member, bytes):
+                    stored = self._spool.add(name, member)
+                else:
+                    stored = self._spool.add(name, member.path, sha256=member.sha256)
+                places[extension] = MemberPlace(None, stored.size, stored.sha256)
+        except BaseException:
+            self._spool.truncate(start)
+            raise
+        return places
+
+    def tell(self) -> int:
+        """Bytes of the working file so far."""
+        return self._spool.tell()
+
+    def truncate(self, position: int) -> None:
+        """Cut the working file back to ``position``."""
+        self._spool.truncate(position)
+
+    def finish(self, table: pa.Table) -> list[str]:
+        """Write the table and its media, one bounded row group at a time.
+
+        Raises:
+            OutputError: an input column has the name of a media column.
+        """
+        self._spool.abandon()
+        cells: dict[str, dict[str, TarMember]] = {}
+        for member in iter_members(self._spool_path):
+            key, _, extension = member.name.partition(".")
+            cells.setdefault(extension, {})[key] = member
+        promised = media_column_names(table.schema)
+        columns = promised + sorted(cells.keys() - set(promised))
+        self._check_names(table, columns)
+        path = self.staging / table_name(self.shard)
+        with ByteReader(self._spool_path) as spool:
+            write_with_media(path, table, {name: cells.get(name, {}) for name in columns}, spool)
+        reopened = TarWriter(
+            self._spool_path
+        )  # without its end, to be finished once more if need be
+        reopened.truncate(position)
+        reopened.abandon()
+        return [table_name(self.shard)]
+
+    def _check_names(self, table: pa.Table, columns: Sequence[str]) -> None:
+        for name in columns:
+            if name in table.column_names:
+                raise OutputError(
+                    f"The input has a column named {name!r}, which format 'parquet' needs for the "
+                    "media themselves. Rename it, leave it out with --save-additional-columns, or "
+                    "choose another format."
+                )
+
+    def abandon(self) -> None:
+        """Leave the working file as it is."""
+        self._spool.abandon()
+
+
+class ParquetFormat(ShardFormat):
+    """One table that holds everything."""
+
+    name: ClassVar[str] = "parquet"
+    keeps_text: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._held = threading.local()
+
+    def __reduce__(self) -> tuple[type[ParquetFormat], tuple[()]]:
+        return (ParquetFormat, ())
+
+    def writer(self, staging: Path, shard: str) -> ParquetWriter:
+        """A writer of one table."""
+        return ParquetWriter(staging, shard)
+
+    def table_name(self, shard: str) -> str:
+        """``<shard>.parquet``."""
+        return table_name(shard)
+
+    def read_samples(
+        self, folder: Folder, shard: str
+    ) -> Iterator[tuple[str, Mapping[str, MediaRef], Mapping[str, Any]]]:
+        """Samples in row order.
+
+        Where a ``media`` column tells which rows have which media, those are not read.
+        """
+        path = folder.url_of(table_name(shard))
+        with _opened(folder, path) as file:
+            schema = file.schema_arrow
+            if "key" not in schema.names:
+                raise InputError(f"{path} has no column 'key', so it is no shard's table.")
+            told = media_column_names(schema)
+            media = told or [field.name for field in schema if _is_bytes(field.type)]
+            columns = [name for name in schema.names if name not in told]
+            batches = file.iter_batches(batch_size=1024 if told else 16, columns=columns)
+            rows = (values for batch in batches for values in batch.to_pylist())
+            for row, values in enumerate(rows):
+                places = (values["media"] or {}) if told else values
+                refs = {
+                    name: MediaRef(path, name, row=row)
+                    for name in media
+                    if places.get(name) is not None
+                }
+                known = {name: value for name, value in values.items() if name not in media}
+                yield values["key"], refs, known
+
+    def locate(
+        self, folder: Folder, shard: str, key: str, row: int, extension: str, place: MemberPlace
+    ) -> MediaRef:
+        """A cell."""
+        return MediaRef(folder.url_of(table_name(shard)), extension, row=row)
+
+    def chunks(self, folder: Folder, ref: MediaRef) -> Iterator[bytes]:
+        """A cell's bytes in pieces; the row group stays in memory for the next call.
+
+        Raises:
+            InputError: there is no such cell, or nothing in it.
+        """
+        assert ref.row is not None
+        first, column = self._group(folder, ref)
+        cell = column[ref.row - first]
+        if not cell.is_valid:
+            raise InputError(f"{ref.path}: row {ref.row} has no {ref.extension}.")
+        buffer = cell.as_buffer()
+        for start in range(0, buffer.size, CHUNK_BYTES):
+            yield buffer.slice(start, min(CHUNK_BYTES, buffer.size - start)).to_pybytes()
+
+    def _group(self, folder: Folder, ref: MediaRef) -> tuple[int, pa.ChunkedArray[Any]]:
+        """Column of the row group that a cell lies in, and the group's first row."""
+        held = self._held.__dict__.get(ref.extension)
+        if held and held[0] == ref.path and held[1] <= ref.row < held[1] + len(held[2]):
+            return held[1], held[2]
+        with _opened(folder, ref.path) as file:
+            if ref.extension not in file.schema_arrow.names:
+                raise InputError(f"{ref.path} has no column {ref.extension!r}.")
+            first = 0
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if ref.row is not None and ref.row < first + rows:
+                    column = file.read_row_group(group, columns=[ref.extension]).column(0)
+                    self._held.__dict__[ref.extension] = (ref.path, first, column)
+                    return first, column
+                first += rows
+        raise InputError(f"{ref.path} has {first} rows; there is no row {ref.row}.")
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _opened(folder: Folder, path: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(folder.fs._strip_protocol(path), filesystem=folder.fs)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist.") from error
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path} is not a readable Parquet file: {error}.") from error

@@ -1,0 +1,205 @@
+"""Media processes seen from a worker: one call, one job, whatever happens to the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self
+
+from clipmill.core.errors import ProcessError
+
+_STDERR_TAIL_BYTES = 2000
+_DEATH_WAIT_SECONDS = 1.0
+_ATTEMPTS = 2
+
+
+class MediaPool:
+    """A few media processes, started when first needed, replaced when they die.
+
+    Belongs to one asyncio loop. A job whose process dies or hangs is tried once more on a fresh
+    process; if that ends the same way the sample has failed, and the pool goes on.
+
+    Args:
+        processes: how many jobs run at once.
+        deadline_seconds: a job that takes longer is ended.
+        memory_limit_bytes: private memory of one process; None for no limit.
+    """
+
+    def __init__(
+        self, processes: int, deadline_seconds: float, memory_limit_bytes: int | None = None
+    ) -> None:
+        self._slots = asyncio.Semaphore(processes)
+        self._deadline_seconds = deadline_seconds
+        self._memory_limit_bytes = memory_limit_bytes
+        self._idle: list[_MediaProcess] = []
+        self._alive: set[_MediaProcess] = set()
+
+    async def call(self, function: str, **arguments: Any) -> Any:
+        """Run one of ``clipmill.media.process.FUNCTIONS`` in a media process.
+
+        Args:
+            function: its name, such as ``prepare``.
+            arguments: passed on; must be picklable.
+
+        Raises:
+            ProcessError: the job's own, or ``decoder_crashed`` or ``decoder_hung`` when two
+                processes in a row did not survive it.
+        """
+        async with self._slots:
+            for attempt in range(_ATTEMPTS):
+                fresh = attempt > 0
+                process = self._idle.pop() if self._idle and not fresh else self._start()
+                try:
+                    succeeded, result = await process.ask(
+                        (function, arguments), self._deadline_seconds
+                    )
+                except _ProcessLostError as lost:
+                    self._end(process)
+                    reason = lost
+                    continue
+                except BaseException:
+                    # Cancelled: its answer would be taken for that of the next job.
+                    self._end(process)
+                    raise
+                self._idle.append(process)
+                if succeeded:
+                    return result
+                raise result
+        raise ProcessError(
+            f"{reason} ({_ATTEMPTS} times in a row)", error_class=reason.error_class
+        ) from reason
+
+    def process_ids(self) -> list[int]:
+        """The processes alive now, for those who watch memory."""
+        return [process.pid for process in self._alive]
+
+    def close(self) -> None:
+        """End every process at once, whatever it is doing."""
+        for process in list(self._alive):
+            self._end(process)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self) -> _MediaProcess:
+        process = _MediaProcess(self._memory_limit_bytes)
+        self._alive.add(process)
+        return process
+
+    def _end(self, process: _MediaProcess) -> None:
+        process.end()
+        self._alive.discard(process)
+        if process in self._idle:
+            self._idle.remove(process)
+
+
+class _ProcessLostError(Exception):
+    """A media process died or had to be given up."""
+
+    def __init__(self, message: str, error_class: str) -> None:
+        super().__init__(message)
+        self.error_class = error_class
+
+
+class _MediaProcess:
+    def __init__(self, memory_limit_bytes: int | None) -> None:
+        ours, theirs = socket.socketpair()
+        # -P: what lies in the user's working directory is not imported.
+        command = [sys.executable, "-P", "-m", "clipmill.media.process", str(theirs.fileno())]
+        if memory_limit_bytes:
+            command += ["--memory-limit-bytes", str(memory_limit_bytes)]
+        with theirs:
+            self._popen = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        self._connection = Connection(ours.detach())
+        self._stderr_tail = b""
+        self._loop = asyncio.get_running_loop()
+        assert self._popen.stderr is not None
+        self._stderr = self._popen.stderr
+        os.set_blocking(self._stderr.fileno(), False)
+        self._loop.add_reader(self._stderr.fileno(), self._drain_stderr)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    async def ask(self, job: tuple[str, dict[str, Any]], deadline_seconds: float) -> Any:
+        """Send a job and wait for its answer.
+
+        Raises:
+            _ProcessLostError: the process died, or did not answer in time.
+        """
+        answer = self._loop.create_future()
+        descriptor = self._connection.fileno()
+        self._loop.add_reader(descriptor, self._receive, answer)
+        try:
+            self._connection.send(job)
+            async with asyncio.timeout(deadline_seconds):
+                return await answer
+        except TimeoutError:
+            raise _ProcessLostError(
+                f"the decoder did not finish within {deadline_seconds:g} s", "decoder_hung"
+            ) from None
+        except (EOFError, ConnectionError):
+            raise _ProcessLostError(self._death(), "decoder_crashed") from None
+        finally:
+            self._loop.remove_reader(descriptor)
+
+    def end(self) -> None:
+        """Kill the process and release what it held."""
+        self._popen.kill()
+        self._popen.wait()
+        self._loop.remove_reader(self._stderr.fileno())
+        self._stderr.close()
+        self._connection.close()
+
+    def _receive(self, answer: asyncio.Future[Any]) -> None:
+        # Answers are small and written in one piece, so this does not wait for the rest of one.
+        self._loop.remove_reader(self._connection.fileno())
+        if answer.done():
+            return
+        try:
+            answer.set_result(self._connection.recv())
+        except (EOFError, ConnectionError) as error:
+            answer.set_exception(error)
+
+    def _drain_stderr(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            new = os.read(self._stderr.fileno(), 65536)
+            self._stderr_tail = (self._stderr_tail + new)[-_STDERR_TAIL_BYTES:]
+            if not new:
+                self._loop.remove_reader(self._stderr.fileno())
+
+    def _death(self) -> str:
+        """What can be said of a process that hung up."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(_DEATH_WAIT_SECONDS)
+        self._drain_stderr()
+        code = self._popen.returncode
+        how = (
+            f"died of {signal.Signals(-code).name}"
+            if code is not None and code < 0
+            else f"ended with status {code}"
+        )
+        lines = self._stderr_tail.decode(errors="replace").strip().splitlines()
+        return f"the decoder {how}" + (f", saying: {lines[-1]}" if lines else "")

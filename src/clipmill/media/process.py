@@ -1,0 +1,102 @@
+"""The media process: takes one job at a time over a socket, and may be killed at any moment.
+
+Run as ``python -m clipmill.media.process``; it imports PyAV and nothing else that is heavy, so
+that a worker can afford several.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pickle
+import resource
+import select
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from clipmill.core.errors import ClipmillError, ProcessError
+from clipmill.media.prepare import prepare
+from clipmill.media.probe import probe
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {"prepare": prepare, "probe": probe}
+
+
+def serve(connection: Connection) -> None:
+    """Answer jobs until the other side hangs up.
+
+    A job is ``(function name, keyword arguments)``; its answer is ``(True, result)`` or
+    ``(False, exception)``.
+    """
+    while True:
+        try:
+            name, arguments = connection.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        try:
+            answer: tuple[bool, Any] = (True, FUNCTIONS[name](**arguments))
+        except MemoryError:
+            error = ProcessError(
+                "the media process ran into its memory limit", error_class="out_of_memory"
+            )
+            answer = (False, error)
+        except Exception as error:  # noqa: BLE001  # raised again on the other side
+            answer = (False, _portable(error))
+        connection.send(answer)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself if it survives pickling; what is not ours says where it came from."""
+    if isinstance(error, ClipmillError):
+        return error
+    error.add_note("in a media process:\n" + traceback.format_exc())
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  # whatever a foreign exception's pickling does
+        return RuntimeError(traceback.format_exc())
+    return error
+
+
+def _end_with_the_parent(descriptor: int) -> None:
+    """Die as soon as the other side is gone, even in the middle of a decoder that never returns."""
+    watch = select.poll()
+    watch.register(descriptor, 0)  # a hang-up is reported whatever is asked for
+
+    def wait() -> None:
+        watch.poll()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _limit(memory_bytes: int | None) -> None:
+    # A crash is recorded, not dumped: a core file would be the size of the process.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # When the machine itself runs out of memory, this process should go first.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
+    if memory_bytes:
+        # Private memory rather than address space, of which libraries map much and use little.
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+
+
+def main() -> None:
+    """Serve the socket named on the command line."""
+    parser = argparse.ArgumentParser(prog="clipmill.media.process")
+    parser.add_argument("descriptor", type=int)
+    parser.add_argument("--memory-limit-bytes", type=int)
+    arguments = parser.parse_args()
+    # Ctrl-C goes to the whole group, but it is the parent who decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_the_parent(arguments.descriptor)
+    _limit(arguments.memory_limit_bytes)
+    with Connection(arguments.descriptor) as connection:
+        serve(connection)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""The folder source: media files, with what lies beside them as captions and columns."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from clipmill.core.errors import InputError
+from clipmill.core.redact import redact_url
+from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source
+from clipmill.sources.column_types import unify
+from clipmill.sources.columns import Columns
+from clipmill.sources.folder_kind import MEDIA_EXTENSIONS, METADATA_NAMES, Entry, list_folder
+from clipmill.sources.folder_metadata import FolderMetadata
+from clipmill.sources.paths import expand, is_folder
+from clipmill.sources.row_shape import RowShape
+from clipmill.sources.streams import is_local, open_stored, reading
+from clipmill.sources.table_format import extension_of
+from clipmill.sources.table_json import merge_types, table_of_rows
+
+_TYPED_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The rows of one folder: media names (or named but missing ones) and their metadata rows."""
+
+    names: list[str]
+    metadata_rows: list[int | None]
+    present: frozenset[str]
+    sidecars: frozenset[str]
+    size: int
+    version: str
+
+
+class FolderSource(Source):
+    """Media files of a folder and its subfolders, one row each, folder by folder.
+
+    A text file of the same stem is the caption, a JSON file's members are columns, and so are those
+    of a ``metadata.csv``, ``.jsonl`` or ``.parquet`` with the column ``file_name``. Hidden files and
+    links that leave the folder are skipped.
+
+    Args:
+        given: a folder (path or fsspec URL), or media files by path, glob or braces.
+        columns: which columns mean what; ``url`` is the file's path unless ``url_col`` is chosen.
+
+    Raises:
+        InputError: there are no media files.
+    """
+
+    def __init__(self, given: str | Sequence[str], columns: Columns | None = None) -> None:
+        self.columns = columns or Columns()
+        several = [given] if isinstance(given, str) else list(given)
+        found = [path for one in several for path in expand(one)]
+        self._where = several[0]
+        self._roots = [path for path in found if is_folder(path)]
+        self._chosen: dict[str, set[str]] = {}
+        for path in found:
+            if path not in self._roots:
+                folder, _, name = path.rpartition("/")
+                self._chosen.setdefault(folder, set()).add(name)
+        self._files: list[InputFile] = []
+        self._metadata: dict[str, FolderMetadata] = {}
+        self._raw = pa.schema([])
+        self._shape: RowShape | None = None
+        self._last: tuple[str, _Listing] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._plan()
+        return {**self.__dict__, "_last": None}
+
+    def files(self) -> Sequence[InputFile]:
+        """The folders that have media, with the number of rows in each."""
+        self._plan()
+        return self._files
+
+    def schema(self) -> pa.Schema:
+        """Names and types of the rows, settled over all sidecars."""
+        return self._plan().schema
+
+    def read(self, part: Part) -> pa.Table:
+        """Rows of one part of one folder."""
+        shape = self._plan()
+        file = self._files[part.file]
+        listing = self._listing(file.url)
+        if len(listing.names) != file.rows:
+            raise InputError(
+                f"{redact_url(file.url)} had {file.rows} media files when the run was planned, "
+                f"and now has {len(listing.names)}. Use --extend or another output for new files."
+            )
+        rows = slice(part.start, part.start + part.count)
+        names = listing.names[rows]
+        raw = self._columns(file.url, listing, rows)
+        paths = [f"{file.url}/{name}" for name in names]
+        media = [
+            [_whole_file(path)] if name in listing.present else []
+            for path, name in zip(paths, names, strict=True)
+        ]
+        return shape.apply(
+            raw,
+            url=pa.array(paths, pa.string()),
+            text=pa.array([self._caption(file.url, name, listing) for name in names], pa.string()),
+            media=pa.array([refs or None for refs in media], MEDIA_TYPE),
+        )
+
+    def _plan(self) -> RowShape:
+        if self._shape is None:
+            types: dict[str, pa.DataType] = {}
+            has_text = False
+            for folder in self._folders():
+                listing = self._listing(folder)
+                if listing.names:
+                    rows = len(listing.names)
+                    self._files.append(InputFile(folder, rows, listing.size, listing.version))
+                    has_text |= any(name.endswith(".txt") for name in listing.sidecars)
+                    self._merge_sidecar_types(types, folder, listing)
+            if not self._files:
+                raise InputError(
+                    f"There are no media files in {redact_url(self._where)}. "
+                    f"Known are: {', '.join(sorted(MEDIA_EXTENSIONS))}."
+                )
+            self._raw = self._settle(types)
+            self._shape = RowShape(
+                self._raw, self.columns, self._where, has_media=True, has_text=has_text
+            )
+        return self._shape
+
+    def _folders(self) -> Iterator[str]:
+        """All folders, a folder before its subfolders, with metadata noted on the way."""
+        yield from sorted(self._chosen)
+        waiting = [(root.rstrip("/"), root.rstrip("/")) for root in reversed(self._roots)]
+        while waiting:
+            folder, root = waiting.pop()
+            entries = list_folder(folder)
+            tables = [entry.name for entry in entries if entry.name in METADATA_NAMES]
+            if len(tables) > 1:
+                raise InputError(f"{redact_url(folder)} has both {tables[0]} and {tables[1]}.")
+            if tables:
+                self._metadata[folder] = FolderMetadata(folder, tables[0])
+            yield folder
+            below = [entry.name for entry in entries if entry.is_folder]
+            waiting += [
+                (f"{folder}/{name}", root)
+                for name in reversed(below)
+                if not (is_local(folder) and os.path.islink(f"{folder}/{name}"))
+            ]
+
+    def _listing(self, folder: str) -> _Listing:
+        if self._last is None or self._last[0] != folder:
+            self._last = (folder, self._list(folder))
+        return self._last[1]
+
+    def _list(self, folder: str) -> _Listing:
+        chosen = self._chosen.get(folder)
+        entries = [
+            entry
+            for entry in list_folder(folder)
+            if not entry.is_folder and not self._leaves(folder, entry)
+        ]
+        media = [
+            entry
+            for entry in entries
+            if extension_of(entry.name) in MEDIA_EXTENSIONS
+            and (chosen is None or entry.name in chosen)
+        ]
+        stems = {entry.name.rpartition(".")[0] for entry in media}
+        sidecars = {
+            entry.name
+            for entry in entries
+            if entry.name.endswith((".txt", ".json")) and entry.name.rpartition(".")[0] in stems
+        }
+        present = frozenset(entry.name for entry in media)
+        names, rows = self._with_metadata(folder, [entry.name for entry in media])
+        version = max((entry.version for entry in media), default="")
+        size = sum(entry.size for entry in media)
+        return _Listing(names, rows, present, frozenset(sidecars), size, version)
+
+    def _leaves(self, folder: str, entry: Entry) -> bool:
+        """Whether this is a link to outside the folder that the user named."""
+        path = f"{folder}/{entry.name}"
+        if not is_local(folder) or not os.path.islink(path):
+            return False
+        roots = [os.path.realpath(root) for root in [*self._roots, *self._chosen]]
+        target = os.path.realpath(path)
+        return not any(os.path.commonpath([root, target]) == root for root in roots)
+
+    def _with_metadata(
+        self, folder: str, names: list[str]
+    ) -> tuple[list[str], list[int | None]]:
+        """Rows of a folder: a file that metadata name twice is two, a missing one is one too."""
+        owner = self._owner(folder)
+        if owner is None:
+            return names, [None] * len(names)
+        metadata, prefix = self._metadata[owner], folder[len(owner) + 1 :]
+        described = metadata.rows_in(prefix)
+        missing = sorted(described.keys() - set(names)) if folder not in self._chosen else []
+        pairs = [(name, row) for name in [*names, *missing] for row in described.get(name, [None])]
+        return [name for name, _ in pairs], [row for _, row in pairs]
+
+    def _owner(self, folder: str) -> str | None:
+        """The nearest folder from here up that has metadata."""
+        while folder not in self._metadata:
+            if folder in self._roots or "/" not in folder.rstrip("/"):
+                return None
+            folder = folder.rpartition("/")[0]
+        return folder
+
+    def _merge_sidecar_types(
+        self, types: dict[str, pa.DataType], folder: str, listing: _Listing
+    ) -> None:
+        names = sorted(name for name in listing.sidecars if name.endswith(".json"))
+        for start in range(0, len(names), _TYPED_ROWS):
+            rows = [_read_members(f"{folder}/{name}") for name in names[start : start + _TYPED_ROWS]]
+            merge_types(types, table_of_rows(rows).schema)
+
+    def _settle(self, types: Mapping[str, pa.DataType]) -> pa.Schema:
+        sidecars = pa.schema(
+            [(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in types.items()]
+        )
+        tables = [(folder, table.schema, table.is_text) for folder, table in self._metadata.items()]
+        return unify([*tables, ("the .json files", sidecars, True)])
+
+    def _columns(self, folder: str, listing: _Listing, rows: slice) -> pa.Table:
+        """Metadata and sidecar members of some rows, as columns."""
+        names = listing.names[rows]
+        owner = self._owner(folder)
+        found: list[dict[str, Any]] = [{} for _ in names]
+        members = [_sidecar(name, "json") for name in names]
+        for row, member in zip(found, members, strict=True):
+            if member in listing.sidecars:
+                row.update(_read_members(f"{folder}/{member}"))
+        if owner is not None:
+            described = self._metadata[owner].read(listing.metadata_rows[rows])
+            for row, more in zip(found, described, strict=True):
+                row.update({name: value for name, value in more.items() if value is not None})
+        return table_of_rows(found, self._raw)
+
+    def _caption(self, folder: str, name: str, listing: _Listing) -> str | None:
+        sidecar = _sidecar(name, "txt")
+        if sidecar not in listing.sidecars:
+            return None
+        path = f"{folder}/{sidecar}"
+        with reading(path), open_stored(path) as file:
+            return file.read().decode("utf-8-sig", errors="replace").strip()
+
+
+def _sidecar(name: str, extension: str) -> str:
+    return f"{name.rpartition('.')[0]}.{extension}"
+
+
+def _whole_file(path: str) -> dict[str, Any]:
+    return {"path": path, "extension": extension_of(path), "offset": None, "size": None, "row": None}
+
+
+def _read_members(path: str) -> dict[str, Any]:
+    with reading(path), open_stored(path) as file:
+        data = file.read()
+    try:
+        members = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{redact_url(path)} is not JSON: {error}") from error
+    return members if isinstance(members, dict) else {"json": members}

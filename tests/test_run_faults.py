@@ -1,0 +1,188 @@
+"""Workers and whole runs are killed at random; nothing is lost, nothing comes twice."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import clipmill
+
+PASSING = ("flaky", "busy", "interrupted")
+
+
+def _command(table, out, *options):
+    return [
+        sys.executable, "-m", "clipmill", "download", str(table), str(out), "--quiet",
+        "--allow-private-addresses", "--caption-col", "caption", *map(str, options),
+    ]  # fmt: skip
+
+
+def _children(pid):
+    """Processes below a process, by reading /proc."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent == pid:
+                found += [int(folder.name), *_children(int(folder.name))]
+    return found
+
+
+def _rows(origin, number):
+    rows = []
+    for n in range(number):
+        kind = n % 10
+        if kind == 3:
+            url = origin.url("a.mp4", "flaky", times=1, n=n)
+        elif kind == 5:
+            url = origin.url("a.mp4", "missing", n=n)
+        elif kind == 7:
+            url = origin.url("b.mp4", "interrupted", n=n)
+        elif kind == 8:
+            url = origin.url("a.mp4", "html", n=n)
+        else:
+            url = origin.url("abc"[n % 3] + ".mp4", n=n)
+        rows.append({"url": url, "caption": f"row {n}"})
+    return rows
+
+
+def _settled(folder):
+    """The whole table, without what depends on the clock or on how often the server failed."""
+    rows = clipmill.open(folder).table().to_pylist()
+    for row in rows:
+        for name in ("seconds", "fetched_at", "attempts", "downloaded_bytes"):
+            row["fetch"].pop(name)
+        row["error_message"] = row["error_class"]
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+def test_2000_rows_survive_random_kills(origin, write_csv, tmp_path):
+    rows = _rows(origin, 2000)
+    table = write_csv(rows)
+    options = ("--samples-per-shard", 50, "--workers", 2)
+    subprocess.run(_command(table, tmp_path / "calm", *options), check=True, timeout=240)
+    calm_requests = len(origin.requests)
+
+    chance, kills, deadline = random.Random(7), 0, time.monotonic() + 240
+    while True:
+        run = subprocess.Popen(_command(table, tmp_path / "wild", *options), stderr=subprocess.PIPE)
+        while run.poll() is None:
+            time.sleep(chance.uniform(0.2, 1.5) if kills < 40 else 5)
+            family = [run.pid, *_children(run.pid)]
+            if run.poll() is None and kills < 40:
+                os.kill(chance.choice(family), signal.SIGKILL)
+                kills += 1
+        run.stderr.close()
+        assert time.monotonic() < deadline
+        if run.returncode == 0:
+            break
+
+    assert kills >= 5
+    assert _settled(tmp_path / "wild") == _settled(tmp_path / "calm")
+    assert (tmp_path / "wild" / "00007.tar").stat().st_size == (
+        tmp_path / "calm" / "00007.tar"
+    ).stat().st_size
+    again = len(origin.requests) - 2 * calm_requests
+    assert again <= kills * 2 * 2 * 50  # workers x shards in hand x rows
+    assert subprocess.run(
+        [sys.executable, "-m", "clipmill", "verify", tmp_path / "wild"], check=False
+    ).returncode == 0  # fmt: skip
+
+
+def _start_and_wait_for_rows(command, out, rows=20):
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        lines = sum(
+            journal.read_bytes().count(b"\n") for journal in out.glob("_run/staging/*/journal")
+        )
+        if lines > rows:
+            return run
+        time.sleep(0.02)
+    raise AssertionError(f"no row was finished: {run.communicate(timeout=10)[1]}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_exits_with_130_and_goes_on_where_it_was(
+    origin, write_csv, tmp_path, number
+):
+    rows = [{"url": origin.url("a.mp4", "slow", seconds=0.3, n=n), "caption": ""} for n in range(300)]
+    table, out = write_csv(rows), tmp_path / "out"
+    run = _start_and_wait_for_rows(_command(table, out, "--workers", 1), out)
+    run.send_signal(number)
+    run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert not (out / "00000.tar").exists()
+    before = len(origin.requests)
+    done = subprocess.run(_command(table, out), check=False, timeout=60)
+    assert done.returncode == 0
+    assert len(origin.requests) - before <= 300 - 20
+    assert len(clipmill.open(out)) == 300
+
+
+def test_no_process_outlives_a_killed_run(origin, write_csv, tmp_path):
+    rows = [{"url": origin.url("a.mp4", "slow", seconds=1, n=n), "caption": ""} for n in range(200)]
+    out = tmp_path / "out"
+    run = _start_and_wait_for_rows(_command(write_csv(rows), out, "--workers", 2), out, rows=2)
+    family = _children(run.pid)
+    assert len(family) >= 2
+    run.kill()
+    run.communicate()
+    deadline = time.monotonic() + 20
+    while any(_alive(pid) for pid in family) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in family if _alive(pid)]
+
+
+def _alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_second_run_on_the_same_output_is_refused_while_the_first_works(
+    origin, write_csv, tmp_path
+):
+    rows = [{"url": origin.url("a.mp4", "slow", seconds=1, n=n), "caption": ""} for n in range(100)]
+    table, out = write_csv(rows), tmp_path / "out"
+    run = _start_and_wait_for_rows(_command(table, out), out, rows=2)
+    second = subprocess.run(
+        _command(table, out), check=False, capture_output=True, text=True, timeout=60
+    )
+    assert second.returncode == 2
+    assert "another clipmill run" in second.stderr
+    run.terminate()
+    run.communicate(timeout=30)
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(origin, write_csv, tmp_path):
+    """RLIMIT_FSIZE stands for the disk: writing past it fails as a full disk does."""
+    rows = [{"url": origin.url("c.mp4", n=n), "caption": ""} for n in range(60)]
+    table, out = write_csv(rows), tmp_path / "out"
+    limited = ["sh", "-c", 'ulimit -f 400; exec "$@"', "sh", *_command(table, out)]
+    run = subprocess.run(limited, check=False, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1, run.stderr
+    assert "make room" in run.stderr.lower()
+    done = subprocess.run(_command(table, out), check=False, timeout=60)
+    assert done.returncode == 0
+    assert clipmill.open(out).table().column("status").to_pylist() == ["success"] * 60
+
+
+def test_the_log_tells_what_happened(origin, write_csv, tmp_path):
+    out = tmp_path / "out"
+    rows = [{"url": origin.url("a.mp4"), "caption": ""}]
+    subprocess.run(_command(write_csv(rows), out), check=True, timeout=60)
+    events = [json.loads(line)["event"] for line in (out / "_run" / "log.jsonl").open()]
+    assert events == ["run started", "shard done", "run ended"]

@@ -15,7 +15,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one():
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_valid_one():
-    with pytest.raises(RecipeError, match="'caption_cols'.*'caption_col'"):
+    with pytest.raises(RecipeError, match=r"'caption_cols'.*'caption_col'"):
         gather({"caption_cols": "text"})
 
 

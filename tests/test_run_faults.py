@@ -117,7 +117,8 @@ def _start_and_wait_for_rows(command, out, rows=20):
 def test_an_interrupted_run_exits_with_130_and_goes_on_where_it_was(
     origin, write_csv, tmp_path, number
 ):
-    rows = [{"url": origin.url("a.mp4", "slow", seconds=0.3, n=n), "caption": ""} for n in range(300)]
+    urls = [origin.url("a.mp4", "slow", seconds=0.3, n=n) for n in range(300)]
+    rows = [{"url": url, "caption": ""} for url in urls]
     table, out = write_csv(rows), tmp_path / "out"
     run = _start_and_wait_for_rows(_command(table, out, "--workers", 1), out)
     run.send_signal(number)
@@ -184,5 +185,6 @@ def test_the_log_tells_what_happened(origin, write_csv, tmp_path):
     out = tmp_path / "out"
     rows = [{"url": origin.url("a.mp4"), "caption": ""}]
     subprocess.run(_command(write_csv(rows), out), check=True, timeout=60)
-    events = [json.loads(line)["event"] for line in (out / "_run" / "log.jsonl").open()]
+    log = (out / "_run" / "log.jsonl").read_text()
+    events = [json.loads(line)["event"] for line in log.splitlines()]
     assert events == ["run started", "shard done", "run ended"]

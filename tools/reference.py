@@ -16,6 +16,7 @@ from pathlib import Path
 from clipmill.cli.main import COMMANDS
 
 TARGET = Path(__file__).parent.parent / "docs" / "cli.md"
+PROGRAM = Path(sys.executable).with_name("clipmill")
 COLUMNS = 100
 HEADER = """\
 # Command line reference
@@ -41,7 +42,7 @@ def help_page(words: tuple[str, ...]) -> str:
         if not re.match(r"TERM|FORCE_COLOR|CLICOLOR|GITHUB_ACTIONS|PY_COLORS|_?TYPER|LINES", name)
     }
     answer = subprocess.run(
-        [sys.executable, "-m", "clipmill", *words, "--help"],
+        [PROGRAM, *words, "--help"],
         env=environment
         | {"COLUMNS": str(COLUMNS), "TERMINAL_WIDTH": str(COLUMNS), "NO_COLOR": "1"},
         stdout=subprocess.PIPE,

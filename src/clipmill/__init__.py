@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipmill.api import download, open  # noqa: A004  clipmill.open is meant to read so
+    from clipmill.api import download, open
     from clipmill.dataset.dataset import Dataset
     from clipmill.run.recipe import Recipe
 

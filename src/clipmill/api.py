@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from clipmill.core.errors import RunError
 from clipmill.dataset.dataset import Dataset
 from clipmill.run.prepare import Mode
-from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.recipe import load_recipe
 from clipmill.run.runner import RunReport, run_recipe
 from clipmill.run.settings import gather
 
@@ -52,7 +50,7 @@ def download(
     return _opened(report)
 
 
-def open(folder: str | os.PathLike[str]) -> Dataset:  # noqa: A001  reads as clipmill.open(...)
+def open(folder: str | os.PathLike[str]) -> Dataset:
     """Open a dataset of ours, video2dataset's or img2dataset's."""
     return Dataset(folder)
 

@@ -12,7 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from clipmill import __version__
-from clipmill.core.errors import ClipmillError
+from clipmill.core.errors import ClipmillError, UserError
+from clipmill.core.registry import nearest
 
 COMMANDS: dict[str, str] = {
     "download": "Turn a list of URLs, a folder of media or shards into a dataset.",
@@ -41,6 +42,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real subcommand, imported now."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UserError(f"There is no command {args[0]!r}. {nearest(args[0], list(COMMANDS))}")
         name, command, rest = super().resolve_command(ctx, args)
         if name is None or command is None:
             return name, command, rest

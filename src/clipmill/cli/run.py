@@ -24,6 +24,4 @@ def command(
     from clipmill.run.runner import run_recipe
 
     mode = mode_of(resume=resume, overwrite=overwrite, extend=extend)
-    finish_run(
-        run_recipe(load_recipe(recipe), mode=mode, quiet=quiet or as_json), as_json=as_json
-    )
+    finish_run(run_recipe(load_recipe(recipe), mode=mode, quiet=quiet or as_json), as_json=as_json)

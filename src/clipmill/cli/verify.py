@@ -11,9 +11,7 @@ import typer
 
 def command(
     dataset: Annotated[str, typer.Argument(help="Folder of the dataset.")],
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Do not read and hash the media.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not read and hash the media.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Shards read at a time.")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,

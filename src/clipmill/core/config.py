@@ -22,6 +22,9 @@ class Config(BaseModel):
 ConfigType = TypeVar("ConfigType", bound=Config)
 
 
+_SECRET_PLACES = {"headers", "proxy", "cookies_file", "site_options"}
+
+
 def parse_config(model: type[ConfigType], data: Mapping[str, Any], where: str) -> ConfigType:
     """Validate user input and explain what is wrong with it in one paragraph.
 
@@ -37,7 +40,8 @@ def parse_config(model: type[ConfigType], data: Mapping[str, Any], where: str) -
         return model.model_validate(data)
     except ValidationError as error:
         problems = [_explain(model, problem) for problem in error.errors()]
-        raise RecipeError(f"{where}: " + " ".join(problems)) from error
+        # not chained: pydantic's own message quotes values, and some are secrets
+        raise RecipeError(f"{where}: " + " ".join(problems)) from None
 
 
 def _explain(model: type[Config], problem: Any) -> str:
@@ -47,8 +51,12 @@ def _explain(model: type[Config], problem: Any) -> str:
         choices = _fields_at(model, location[:-1])
         return f"Unknown key {place!r}. {nearest(location[-1], choices)}"
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    if isinstance(problem["input"], Mapping):  # the message of a check over several keys says it all
+    if isinstance(
+        problem["input"], Mapping
+    ):  # the message of a check over several keys says it all
         return f"{place}: {message}." if place else f"{message}."
+    if _SECRET_PLACES & set(location):
+        return f"{place}: {message}."
     return f"{place}: {message} (got {problem['input']!r})."
 
 

@@ -60,7 +60,7 @@ class OutputError(UserError):
     """The output folder cannot be used, or holds something else."""
 
 
-class MissingExtra(UserError):
+class MissingExtra(UserError):  # noqa: N818  as a reader says it
     """An optional dependency is not installed.
 
     Args:

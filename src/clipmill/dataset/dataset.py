@@ -143,7 +143,7 @@ class Dataset:
         """First 64 bits of every row's uid, shard by shard."""
         for shard in self.shards:
             uids = self.shard_table(shard, ["uid"]).column("uid").to_pylist()
-            yield np.array([int(uid[:16], 16) for uid in uids], dtype=np.uint64)
+            yield np.array([int(str(uid)[:16], 16) for uid in uids], dtype=np.uint64)
 
     def sample(self, key: str) -> dict[str, Any]:
         """One row by key, its media as bytes under their extensions.
@@ -175,7 +175,7 @@ class Dataset:
         return found
 
 
-def _holds_media(field: pa.Field, schema: pa.Schema) -> bool:
+def _holds_media(field: pa.Field[Any], schema: pa.Schema) -> bool:
     """Whether a column holds media bytes, as the ``parquet`` format's do."""
     return bool(pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)) and (
         "media" not in schema.names

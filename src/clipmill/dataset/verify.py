@@ -45,7 +45,8 @@ def verify_dataset(dataset: Dataset, *, hashes: bool = True, threads: int = 4) -
     keys: set[str] = set()
     with ThreadPoolExecutor(threads) as pool:
         for shard, result in zip(
-            dataset.shards, pool.map(lambda name: _Shard(dataset, name, hashes), dataset.shards),
+            dataset.shards,
+            pool.map(lambda name: _Shard(dataset, name, hashes), dataset.shards),
             strict=True,
         ):
             found.shards += 1
@@ -80,9 +81,9 @@ class _Shard:
         if self.keys != sorted(set(self.keys)):
             self.problems.append("keys are not unique and in order")
         self._check_counts(rows)
-        stored = {key: members for key, members, _ in dataset.layout.read_samples(
-            dataset.folder, shard
-        )}
+        stored = {
+            key: members for key, members, _ in dataset.layout.read_samples(dataset.folder, shard)
+        }
         promised = {row["key"] for row in rows if any((row.get("media") or {}).values())}
         for key in sorted(promised - stored.keys()):
             self.problems.append(f"sample {key}: its media are missing")

@@ -239,6 +239,8 @@ def _add_video_stream(
     context.thread_count = 1
     if "gop" in options:
         context.gop_size = options["gop"]
+        # And not wherever the encoder sees a new scene.
+        context.options = {**context.options, "sc_threshold": "0"}
     if "sample_aspect_ratio" in options:
         context.sample_aspect_ratio = options["sample_aspect_ratio"]
     if "hdr" in options:

@@ -6,6 +6,7 @@ Every command shown is the command that is run, and every line of Python shown i
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shlex
 import shutil
@@ -31,19 +32,20 @@ MARK = "README.txt"
 PARTS = ("origin", "videos.csv", "raw")
 _NOTE = "Made by `clipmill demo`, which replaces what it made when it runs again.\n"
 _LICENSE = "CC0-1.0"
+_ON_ANY_BACKGROUND: dict[str, Any] = {"theme": "ansi_dark", "background_color": "default"}
 _STATUS_STYLES = {"success": "green", "dropped": "yellow"}
 _LOADING = """\
 import tarfile
 import clipmill
 
-raw = clipmill.open({raw!r})            # or ours, or video2dataset's, or img2dataset's
-table = raw.table(["key", "status", "caption", "license"])   # pyarrow; .to_pandas() for pandas
-print(table.num_rows, "rows, the first:", table.slice(0, 1).to_pylist()[0])
+raw = clipmill.open({raw!r})  # or what video2dataset or img2dataset made
+table = raw.table(["key", "status", "caption", "license"])  # an Arrow table
+print(table.num_rows, "rows; the first:", table.to_pylist()[0])
 
-sample = raw.sample({key!r})             # one sample, read without reading its shard
-print(sample["caption"], "|", len(sample["mp4"]), "bytes of mp4")
+sample = raw.sample({key!r})  # read from where it lies in its shard
+print("caption:", sample["caption"], "| mp4 bytes:", len(sample["mp4"]))
 
-with tarfile.open({shard!r}) as tar:     # shards are plain tars: any WebDataset reader takes them
+with tarfile.open({shard!r}) as tar:  # any WebDataset reader takes it
     for member in tar.getmembers()[:6]:
         print(member.name, member.size)
 """
@@ -70,13 +72,14 @@ def tell(folder: Path, console: Console) -> None:
         _write_csv(table, rows)
         console.print(_table_of_csv(rows, table))
         _chapter(console, "The command")
-        words = ["--caption-col", "caption", "--samples-per-shard", "8", "--retries", "1"]
+        words = ["--caption-col", "caption", "--samples-per-shard", "10", "--retries", "1"]
         _run(console, "download", str(table), str(raw), *words, "--allow-private-addresses")
     _chapter(console, "What came of every row")
     found = pa.concat_tables(pq.read_table(path) for path in sorted(raw.glob("*.parquet")))
     console.print(_table_of_outcomes(found))
     _chapter(console, "What lies on disk")
     console.print(_table_of_files(folder))
+    _show_stats(console, min(raw.glob("*_stats.json")))
     _chapter(console, "How the dataset is, and whether it is whole")
     _run(console, "status", str(raw))
     _run(console, "verify", str(raw))
@@ -110,17 +113,17 @@ def _make_room(folder: Path) -> None:
 
 def _rows(origin: Origin, videos: list[Path]) -> Iterator[tuple[str, str, str]]:
     """Rows of the table (url, caption, license), the good ones and the bad ones mixed."""
-    good = [(origin.url(path.name), f"test picture, {path.name}", _LICENSE) for path in videos]
+    good = [(origin.url(path.name), path.name, _LICENSE) for path in videos]
     name = videos[0].name
     yield from good[:4]
-    yield origin.url(name, "missing"), "is gone (404)", _LICENSE
-    yield origin.url(name, "html"), "says it is a video", _LICENSE
+    yield origin.url(name, "missing"), "is missing", _LICENSE
+    yield origin.url(name, "html"), "is HTML", _LICENSE
     yield from good[4:7]
-    yield origin.url(name, "truncated"), "breaks off halfway", _LICENSE
+    yield origin.url(name, "truncated"), "breaks off", _LICENSE
     yield origin.url(name, "slow", seconds=2), "comes slowly", _LICENSE
-    yield origin.url(name, "flaky"), "fails at first", _LICENSE
+    yield origin.url(name, "flaky"), "fails first", _LICENSE
     yield from good[7:]
-    yield origin.url(name), "the first once more", _LICENSE
+    yield origin.url(name), "once more", _LICENSE
     yield "", "has no link", _LICENSE
 
 
@@ -153,7 +156,7 @@ def _load(console: Console, raw: Path, found: pa.Table) -> None:
     key = next(row["key"] for row in rows if row["status"] == "success")
     shard = str(raw / f"{found.column('key')[0].as_py()[:5]}.tar")
     source = _LOADING.format(raw=str(raw), key=key, shard=shard)
-    console.print(Syntax(source, "python", theme="ansi_dark", background_color="default"))
+    console.print(Syntax(source, "python", **_ON_ANY_BACKGROUND))
     _execute(console, [sys.executable, "-c", source], "This program")
 
 
@@ -178,16 +181,15 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], object]] = {
     "codec": _codec,
     "size": lambda row: _kilobytes((row["fetch"] or {}).get("size")),
     "seconds": lambda row: _seconds((row["probe"] or {}).get("duration_seconds")),
-    "tries": lambda row: (row["fetch"] or {}).get("attempts"),
     "caption": lambda row: row["caption"],
 }
-_NUMBERS = {"size", "seconds", "tries"}
+_NUMBERS = {"size", "seconds"}
 
 
 def _table_of_outcomes(found: pa.Table) -> Table:
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     for name in _COLUMNS:
-        table.add_column(name, justify="right" if name in _NUMBERS else "left")
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=True)
     for row in found.to_pylist():
         style = _STATUS_STYLES.get(row["status"], "red")
         cells = [value(row) for value in _COLUMNS.values()]
@@ -201,6 +203,13 @@ def _table_of_files(folder: Path) -> Table:
         if path.is_file():
             table.add_row(os.fspath(path), _kilobytes(path.stat().st_size))
     return table
+
+
+def _show_stats(console: Console, path: Path) -> None:
+    stats = json.loads(path.read_text())
+    del stats["status_dict"]  # messages; `clipmill status` shows them
+    console.print(f"\n[bold]{path}[/] says, besides error messages:")
+    console.print(Syntax(json.dumps(stats, indent=2), "json", **_ON_ANY_BACKGROUND))
 
 
 def _kilobytes(size: int | None) -> str | None:

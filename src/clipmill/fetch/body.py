@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -40,8 +41,10 @@ class Inflater:
         """Decode some bytes."""
         try:
             while data:
+                if self._zlib.eof:  # gzip files may be several in a row
+                    self._zlib = zlib.decompressobj(wbits=47)
                 yield self._zlib.decompress(data, _INFLATE_BYTES)
-                data = self._zlib.unconsumed_tail
+                data = self._zlib.unconsumed_tail or self._zlib.unused_data
         except zlib.error as error:
             raise failure("bad_response", f"{self._what} is broken: {error}") from error
 
@@ -113,6 +116,7 @@ class Body:
             else:
                 for piece in inflater.pieces(data):
                     await self._take(piece, url)
+                    await asyncio.sleep(0)  # a little data may be much: let others go on
         if inflater is not None and (self._size or self._head):
             await self._take(inflater.rest(), url)
         if self._head:

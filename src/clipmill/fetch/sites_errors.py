@@ -89,11 +89,15 @@ _BOILERPLATE = re.compile(
     r".*$"
 )
 
+# What yt-dlp repeats of the error below, in Python's terms.
+_CAUSE = re.compile(r"(?s)\s*\(caused by .*\)\s*$")
+
 
 def plain_message(text: str) -> str:
     """The site's own words: without colours, prefixes, advice about yt-dlp's options, secrets."""
     text = _ANSI.sub("", text).strip().removeprefix("ERROR:").strip()
-    return redact_url(_BOILERPLATE.sub("", text)).strip() or "The site gave no reason."
+    text = _CAUSE.sub("", _BOILERPLATE.sub("", text))
+    return redact_url(text).strip() or "The site gave no reason."
 
 
 def explain(text: str, http_status: int | None = None) -> SiteError:
@@ -137,3 +141,17 @@ def _by_status(http_status: int | None, message: str) -> SiteError | None:
 
 def _sentence(message: str) -> str:
     return message if message.endswith((".", "!", "?", ")")) else f"{message}."
+
+
+def http_status_of(error: BaseException | None) -> int | None:
+    """Status of the HTTP error at the bottom of yt-dlp's wrappings, if there is one."""
+    for _ in range(8):
+        if error is None:
+            return None
+        status = getattr(error, "status", None)
+        if isinstance(status, int):
+            return status
+        wrapped = getattr(error, "exc_info", None)
+        inner = getattr(error, "cause", None) or (wrapped[1] if wrapped else None)
+        error = inner if inner is not error and inner is not None else error.__cause__
+    return None

@@ -1,4 +1,4 @@
-"""Which of a site's formats to take: the smallest that is good enough, playable anywhere if possible."""
+"""Which of a site's formats to take: the smallest that is good enough and plays anywhere."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _ALLOWED = frozenset(
         *("password", "prefer_insecure", "retries", "skip_unavailable_fragments"),
         *("sleep_interval", "sleep_interval_requests", "sleep_interval_subtitles"),
         *("socket_timeout", "source_address", "throttledratelimit", "twofactor", "username"),
-        *("video_password", "videopassword"),
+        "videopassword",
     }
 )
 _INSTEAD = {

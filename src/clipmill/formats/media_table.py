@@ -96,8 +96,8 @@ def _cells(members: Sequence[TarMember | None], spool: ByteReader) -> pa.Array[A
     sizes = [member.size if member else 0 for member in members]
     offsets = np.zeros(len(sizes) + 1, dtype=np.int32)
     np.cumsum(sizes, out=offsets[1:])
-    buffer = pa.allocate_buffer(int(offsets[-1]))
-    view = memoryview(buffer)
+    buffer = pa.allocate_buffer(max(1, int(offsets[-1])))  # of nothing there is no view
+    view = memoryview(buffer).cast("B")
     for member, offset in zip(members, offsets, strict=False):
         for done in range(0, member.size if member else 0, CHUNK_BYTES):
             assert member is not None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clipmill.core.errors import InputError, OutputError, ProcessError
+from clipmill.core.errors import InputError, ProcessError
 from clipmill.core.sample import MediaRef
 from clipmill.formats.base import (
     CHUNK_BYTES,
@@ -22,7 +23,7 @@ from clipmill.formats.base import (
     member_size,
 )
 from clipmill.formats.media_table import media_column_names, write_with_media
-from clipmill.formats.tables import table_name
+from clipmill.formats.tables import check_column_names, table_name
 from clipmill.io.byte_reader import ByteReader
 from clipmill.io.folder import Folder
 from clipmill.io.tar import TarMember, TarWriter, iter_members
@@ -77,32 +78,19 @@ class ParquetWriter(ShardWriter):
         Raises:
             OutputError: an input column has the name of a media column.
         """
+        filled = self._spool.tell() > 0
         self._spool.abandon()
         cells: dict[str, dict[str, TarMember]] = {}
-        for member in iter_members(self._spool_path):
+        for member in iter_members(self._spool_path) if filled else ():
             key, _, extension = member.name.partition(".")
             cells.setdefault(extension, {})[key] = member
         promised = media_column_names(table.schema)
         columns = promised + sorted(cells.keys() - set(promised))
-        self._check_names(table, columns)
+        check_column_names(table.column_names, columns, ParquetFormat.name)
         path = self.staging / table_name(self.shard)
         with ByteReader(self._spool_path) as spool:
             write_with_media(path, table, {name: cells.get(name, {}) for name in columns}, spool)
-        reopened = TarWriter(
-            self._spool_path
-        )  # without its end, to be finished once more if need be
-        reopened.truncate(position)
-        reopened.abandon()
         return [table_name(self.shard)]
-
-    def _check_names(self, table: pa.Table, columns: Sequence[str]) -> None:
-        for name in columns:
-            if name in table.column_names:
-                raise OutputError(
-                    f"The input has a column named {name!r}, which format 'parquet' needs for the "
-                    "media themselves. Rename it, leave it out with --save-additional-columns, or "
-                    "choose another format."
-                )
 
     def abandon(self) -> None:
         """Leave the working file as it is."""
@@ -144,17 +132,15 @@ class ParquetFormat(ShardFormat):
             told = media_column_names(schema)
             media = told or [field.name for field in schema if _is_bytes(field.type)]
             columns = [name for name in schema.names if name not in told]
-            batches = file.iter_batches(batch_size=1024 if told else 16, columns=columns)
-            rows = (values for batch in batches for values in batch.to_pylist())
-            for row, values in enumerate(rows):
-                places = (values["media"] or {}) if told else values
-                refs = {
-                    name: MediaRef(path, name, row=row)
-                    for name in media
-                    if places.get(name) is not None
-                }
-                known = {name: value for name, value in values.items() if name not in media}
-                yield values["key"], refs, known
+            row = 0
+            for batch in file.iter_batches(batch_size=1024 if told else 16, columns=columns):
+                first, present = row, _present(batch, media)
+                others = [name for name in columns if name not in media]
+                for values in batch.select(others).to_pylist():
+                    found = [name for name, rows in present.items() if rows[row - first]]
+                    refs = {name: MediaRef(path, name, row=row) for name in found}
+                    yield values["key"], refs, values
+                    row += 1
 
     def locate(
         self, folder: Folder, shard: str, key: str, row: int, extension: str, place: MemberPlace
@@ -194,6 +180,16 @@ class ParquetFormat(ShardFormat):
                     return first, column
                 first += rows
         raise InputError(f"{ref.path} has {first} rows; there is no row {ref.row}.")
+
+
+def _present(batch: pa.RecordBatch, media: Sequence[str]) -> dict[str, list[bool]]:
+    """Which rows have which media, without making Python values of them."""
+    found = {}
+    for name in media:
+        cells = batch.column(name) if name in batch.schema.names else None
+        places = cells if cells is not None else pc.struct_field(batch.column("media"), name)
+        found[name] = places.is_valid().to_pylist()
+    return found
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from clipmill.core.errors import OutputError
 
 ROWS_PER_GROUP = 65_536
 COMPRESSION: Final = "zstd"
@@ -29,3 +32,22 @@ def write_table(staging: Path, shard: str, table: pa.Table) -> str:
     name = table_name(shard)
     pq.write_table(table, staging / name, compression=COMPRESSION, row_group_size=ROWS_PER_GROUP)
     return name
+
+
+def check_column_names(columns: Iterable[str], extensions: Iterable[str], layout: str) -> None:
+    """Refuse input columns that have the name of media, where both become columns or features.
+
+    Args:
+        columns: names of the table's columns.
+        extensions: extensions of the media.
+        layout: name of the format, for the message.
+
+    Raises:
+        OutputError: names the first column that clashes.
+    """
+    if clash := sorted(set(columns) & set(extensions)):
+        raise OutputError(
+            f"The input has a column named {clash[0]!r}, which format {layout!r} needs for the "
+            "media themselves. Rename it, leave it out with --save-additional-columns, or choose "
+            "another format."
+        )

@@ -60,6 +60,10 @@ def feature(name: str, value: Any) -> bytes:
     return _delimited(1, _delimited(1, name.encode()) + _delimited(2, kind))
 
 
+def _raw(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("utf-8", "replace")
+
+
 def _head(field: int, size: int) -> bytes:
     return bytes([field << 3 | _LENGTH_DELIMITED]) + _varint(size)
 

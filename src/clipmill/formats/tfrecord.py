@@ -24,7 +24,7 @@ from clipmill.formats.base import (
     member_size,
 )
 from clipmill.formats.sidecar import TEXTS, read_sidecars
-from clipmill.formats.tables import table_name, write_table
+from clipmill.formats.tables import check_column_names, table_name, write_table
 from clipmill.formats.tf_example import (
     BytesValue,
     Stretch,
@@ -44,24 +44,9 @@ MAX_EXAMPLE_BYTES = 2_000_000_000
 _CRC_MASK = 0xA282EAD8
 _LENGTH_BYTES = 12
 _MODULE, _EXTRA = "google_crc32c", "tfrecord"
-# What video2dataset's records call media; ours name theirs in no table of names, but in their json.
+# Extensions by which media are told from texts in video2dataset's records, which have no json.
 _PEER_MEDIA = frozenset(
-    [
-        "mp4",
-        "webm",
-        "mkv",
-        "mov",
-        "avi",
-        "m4a",
-        "mp3",
-        "wav",
-        "flac",
-        "ogg",
-        "npy",
-        "jpg",
-        "png",
-        "webp",
-    ]
+    ("mp4", "webm", "mkv", "mov", "avi", "m4a", "mp3", "wav", "flac", "ogg", "npy", "jpg", "png")
 )
 
 
@@ -165,7 +150,8 @@ def _metadata_features(members: Mapping[str, Member]) -> bytes:
     if text is None:
         return b""
     known = json.loads(text.path.read_bytes() if isinstance(text, StoredFile) else text)
-    taken = {"key", *members}
+    check_column_names(known, members.keys() - TEXTS, TFRecordFormat.name)
+    taken = TEXTS | {"key"}
     return b"".join(feature(name, value) for name, value in known.items() if name not in taken)
 
 
@@ -213,9 +199,9 @@ def _sample(
     texts = {name: reader.read(*single[name]) for name in TEXTS & single.keys()}
     known = read_sidecars(texts, f"{path}: {key}")
     if "json" in texts:
-        media = {name for name in single if name not in known}
+        media = single.keys() - (known.keys() - TEXTS)
     else:
-        media = (TEXTS | _PEER_MEDIA) & single.keys()
+        media = single.keys() & (TEXTS | _PEER_MEDIA)
         rest = {name: value for name, value in features.items() if name not in media}
         known = {**metadata(rest, reader), **known}
     refs = {

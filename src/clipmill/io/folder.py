@@ -52,7 +52,8 @@ class Folder:
 
     def url_of(self, name: str) -> str:
         """URL that opens a member from anywhere."""
-        return self.path(name) if self.is_local else cast(str, self.fs.unstrip_protocol(self.path(name)))
+        path = self.path(name)
+        return path if self.is_local else cast(str, self.fs.unstrip_protocol(path))
 
     def exists(self, name: str = "") -> bool:
         """Whether a member (or the folder itself) exists."""

@@ -13,11 +13,15 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from clipmill.core.errors import ProcessError
+from clipmill.core.errors import ClipmillError, ProcessError, RunError
 
 _STDERR_TAIL_BYTES = 2000
 _DEATH_WAIT_SECONDS = 1.0
+_START_SECONDS = 60.0
 _ATTEMPTS = 2
+# Frame buffers go back to the allocator, not to the system and from there again for every file:
+# measured, a quarter of a probe's time. glibc reads these; others ignore them.
+_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "33554432"}
 
 
 class MediaPool:
@@ -51,11 +55,13 @@ class MediaPool:
         Raises:
             ProcessError: the job's own, or ``decoder_crashed`` or ``decoder_hung`` when two
                 processes in a row did not survive it.
+            RunError: no media process can be started at all.
         """
         async with self._slots:
-            for attempt in range(_ATTEMPTS):
-                fresh = attempt > 0
-                process = self._idle.pop() if self._idle and not fresh else self._start()
+            reason: _ProcessLostError | None = None
+            for _ in range(_ATTEMPTS):
+                # After a loss nothing is taken for granted: the next process is a fresh one.
+                process = self._idle.pop() if self._idle and not reason else self._start()
                 try:
                     succeeded, result = await process.ask(
                         (function, arguments), self._deadline_seconds
@@ -72,6 +78,7 @@ class MediaPool:
                 if succeeded:
                     return result
                 raise result
+        assert reason is not None
         raise ProcessError(
             f"{reason} ({_ATTEMPTS} times in a row)", error_class=reason.error_class
         ) from reason
@@ -130,9 +137,11 @@ class _MediaProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                env={**_ALLOCATOR, **os.environ},
             )
         self._connection = Connection(ours.detach())
         self._stderr_tail = b""
+        self._ready = False
         self._loop = asyncio.get_running_loop()
         assert self._popen.stderr is not None
         self._stderr = self._popen.stderr
@@ -144,24 +153,32 @@ class _MediaProcess:
         return self._popen.pid
 
     async def ask(self, job: tuple[str, dict[str, Any]], deadline_seconds: float) -> Any:
-        """Send a job and wait for its answer.
+        """Send a job and wait for its answer; the start of the process is not on its clock.
 
         Raises:
             _ProcessLostError: the process died, or did not answer in time.
+            RunError: the process gave up while starting.
         """
+        if not self._ready:
+            await self._answer(None, _START_SECONDS)
+            self._ready = True
+        return await self._answer(job, deadline_seconds)
+
+    async def _answer(self, job: tuple[str, dict[str, Any]] | None, seconds: float) -> Any:
         answer = self._loop.create_future()
         descriptor = self._connection.fileno()
         self._loop.add_reader(descriptor, self._receive, answer)
         try:
-            self._connection.send(job)
-            async with asyncio.timeout(deadline_seconds):
+            if job:
+                self._connection.send(job)
+            async with asyncio.timeout(seconds):
                 return await answer
         except TimeoutError:
             raise _ProcessLostError(
-                f"the decoder did not finish within {deadline_seconds:g} s", "decoder_hung"
+                f"the decoder did not finish within {seconds:g} s", "decoder_hung"
             ) from None
         except (EOFError, ConnectionError):
-            raise _ProcessLostError(self._death(), "decoder_crashed") from None
+            raise self._lost() from None
         finally:
             self._loop.remove_reader(descriptor)
 
@@ -190,16 +207,17 @@ class _MediaProcess:
             if not new:
                 self._loop.remove_reader(self._stderr.fileno())
 
-    def _death(self) -> str:
-        """What can be said of a process that hung up."""
+    def _lost(self) -> ClipmillError | _ProcessLostError:
+        """What to raise when the process hung up."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(_DEATH_WAIT_SECONDS)
         self._drain_stderr()
         code = self._popen.returncode
-        how = (
-            f"died of {signal.Signals(-code).name}"
-            if code is not None and code < 0
-            else f"ended with status {code}"
-        )
         lines = self._stderr_tail.decode(errors="replace").strip().splitlines()
-        return f"the decoder {how}" + (f", saying: {lines[-1]}" if lines else "")
+        words = f", saying: {lines[-1]}" if lines else ""
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            return _ProcessLostError(f"the decoder died of {name}{words}", "decoder_crashed")
+        if not self._ready:
+            return RunError(f"no media process can be started: it ended with status {code}{words}")
+        return _ProcessLostError(f"the decoder ended with status {code}{words}", "decoder_crashed")

@@ -27,11 +27,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {"prepare": prepare, "probe": probe}
 
 
 def serve(connection: Connection) -> None:
-    """Answer jobs until the other side hangs up.
+    """Say that we are ready, then answer jobs until the other side hangs up.
 
     A job is ``(function name, keyword arguments)``; its answer is ``(True, result)`` or
-    ``(False, exception)``.
+    ``(False, exception)``. Being ready is an answer too.
     """
+    connection.send((True, None))
     while True:
         try:
             name, arguments = connection.recv()

@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import av.logging
+import av.subtitles.stream  # else PyAV does so at the first open, when memory may be short already
 
 from clipmill.core.errors import ProcessError
 
@@ -96,9 +97,12 @@ def translated_errors(path: Path | str) -> Iterator[None]:
             try:
                 yield
             except (av.FFmpegError, UnicodeDecodeError) as error:
-                raise _translate(
-                    error, path, [message.strip() for _, _, message in logs]
-                ) from error
+                code = getattr(error, "errno", None)
+                if code in _DISK_TROUBLE:
+                    # No fault of this file: it ends the run, not the sample.
+                    raise OSError(code, os.strerror(code)) from error
+                messages = [message.strip() for _, _, message in logs]
+                raise _translate(error, path, messages) from error
     finally:
         av.logging.set_level(previous[0])
         av.logging.set_skip_repeated(previous[1])

@@ -160,10 +160,11 @@ def _walk(
         line, packets = lines[stream.index], seen[stream.index]
         line.source, line.count, line.size = "packets", packets.count, packets.size
         line.corrupt = broken or packets.corrupt
-        if not stream.container.format.name.startswith("mov,"):
-            # Frames that an AVI's head counts, but that are not there.
-            line.missing = packets.count < _PRESENT_SHARE * (stream.frames or 0)
         _set_times(stream, packets, line)
+        if container.format.name == "avi" and stream.type == "video":
+            # Its head says how many frames there are, and each lasts a tick.
+            end = (line.start_pts or 0) + (line.duration_pts or 0)
+            line.missing = end < _PRESENT_SHARE * stream.frames
         if keyframes and stream.type == "video":
             first = line.start_pts or 0
             line.keyframe_seconds = [

@@ -34,7 +34,7 @@ def carried_rows(
                 layout.locate(
                     job.output, volume, row["key"], number, extension, MemberPlace(**place)
                 )
-                for extension, place in (row["media"] or {}).items()
+                for extension, place in (row.get("media") or {}).items()
                 if place is not None
             )
             found[position] = CarriedRow(_as_result(row), media)
@@ -46,7 +46,17 @@ def _as_result(row: dict[str, Any]) -> dict[str, Any]:
     fetch = row["fetch"]
     if fetch is not None and fetch["fetched_at"] is not None:
         fetch = {**fetch, "fetched_at": round(fetch["fetched_at"].timestamp() * 1000)}
-    names = (
-        "key uid status error_step error_class error_message retryable url probe subtitles info"
-    ).split()
+    names = [
+        "key",
+        "uid",
+        "status",
+        "error_step",
+        "error_class",
+        "error_message",
+        "retryable",
+        "url",
+        "probe",
+        "subtitles",
+        "info",
+    ]
     return {**{name: row[name] for name in names}, "fetch": fetch, "media": None}

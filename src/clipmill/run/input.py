@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,14 +36,17 @@ class Input:
     Args:
         source: the rows.
         plan: which rows make up which shard.
-        location: where they come from, secrets redacted.
+        kind: source it is read by, when that was said.
+        location: where they come from, secrets redacted; what lies in the dataset's own folder is
+            named from there.
         fingerprint: changes when the rows or the column choices do.
         extension_of: fingerprint of the whole input, when the plan covers only its new rows.
     """
 
     source: Source
     plan: ShardPlan
-    location: str
+    kind: str | None
+    location: list[str]
     fingerprint: str
     extension_of: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
@@ -56,6 +60,7 @@ class Input:
             self.plan.save(draft)
             output.put(draft, plan_name(number))
         return {
+            "kind": self.kind,
             "location": self.location,
             "fingerprint": self.fingerprint,
             "extension_of": self.extension_of,
@@ -81,8 +86,8 @@ def open_input(recipe: Recipe, rows: Any, output: Folder, scratch: Path) -> Inpu
 
     Args:
         recipe: names the source, its columns and the size of shards.
-        rows: rows given in Python, or a location to read instead of the recipe's.
-        output: the dataset; rows given in Python are kept beside it.
+        rows: rows given in Python instead of the recipe's location.
+        output: the dataset; rows given in Python are kept with it.
         scratch: local folder for work in hand.
 
     Raises:
@@ -90,19 +95,54 @@ def open_input(recipe: Recipe, rows: Any, output: Folder, scratch: Path) -> Inpu
     """
     kind, location = recipe.source.given
     if rows is None and location is None:
-        raise RecipeError(
-            "The recipe names no source: set `source.path`."
-        )
-    columns = Columns(**{name: getattr(recipe.source, name) for name in Columns.model_fields})
+        raise RecipeError("The recipe names no source: set `source.path`.")
+    if rows is None:
+        places = [
+            _lasting(part) for part in ([location] if isinstance(location, str) else location)
+        ]
+        return _open(recipe, location, kind, places)
     spill = (output.local(RUN_FOLDER) if output.is_local else scratch) / "input"
-    source = open_source(rows if rows is not None else location, columns, spill=spill, kind=kind)
+    given = _open(recipe, rows, kind, [], spill=spill)
+    written = Path(given.source.files()[0].url)
+    kept = f"{RUN_FOLDER}/input/{written.name}"
+    if not output.is_local:
+        output.write_bytes(kept, written.read_bytes())
+    return replace(given, location=[kept])
+
+
+def reopen_input(recipe: Recipe, entry: Mapping[str, Any], output: Folder) -> Input:
+    """Open an input again from what ``dataset.json`` tells of it."""
+    places = [
+        output.url_of(place) if place.startswith(f"{RUN_FOLDER}/") else place
+        for place in entry["location"]
+    ]
+    location = places if len(places) > 1 else places[0]
+    return _open(recipe, location, entry["kind"], entry["location"])
+
+
+def _open(
+    recipe: Recipe, given: Any, kind: str | None, location: list[str], spill: Path | None = None
+) -> Input:
+    columns = Columns(**{name: getattr(recipe.source, name) for name in Columns.model_fields})
+    source = open_source(given, columns, spill=spill, kind=kind)
     plan = plan_shards(source, recipe.write.samples_per_shard, columns.group_by_url)
     files = [
         {"url": redact_url(file.url), "rows": file.rows, "size": file.size, "version": file.version}
         for file in source.files()[:FILES_TOLD]
     ]
-    where = redact_url(str(location)) if rows is None else "rows given in Python"
-    return Input(source, plan, where, source_fingerprint(source), files=files)
+    return Input(
+        source,
+        plan,
+        kind=kind,
+        location=location,
+        fingerprint=source_fingerprint(source),
+        files=files,
+    )
+
+
+def _lasting(place: str) -> str:
+    """A location that means the same in another working directory; secrets redacted."""
+    return redact_url(place) if "://" in place else os.path.abspath(place)
 
 
 def saved_plan(given: Input, number: int, output: Folder) -> Input:

@@ -17,6 +17,7 @@ from clipmill.run.recipe import Recipe
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
 
+
 class Existing:
     """What lies in the output folder already.
 

@@ -53,7 +53,7 @@ class ProgressDisplay:
             self._live.update(Text(progress_line(self._tally)), refresh=True)
         elif time.monotonic() - self._last >= PLAIN_SECONDS:
             self._last = time.monotonic()
-            print(progress_line(self._tally), file=sys.stderr, flush=True)  # noqa: T20  progress
+            print(progress_line(self._tally), file=sys.stderr, flush=True)  # noqa: T201  what it is for
 
     def note(self, text: str) -> None:
         """Show a line that stays."""

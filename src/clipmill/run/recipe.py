@@ -68,7 +68,8 @@ class WriteSpec(Config):
     samples_per_shard: int = Field(default=1000, ge=1, le=10_000_000)
     """Input rows per shard."""
     shard_bytes: ByteSize | None = None
-    """Start another file of the same shard when its media would exceed this size. Default: never."""
+    """Start another file of the same shard when its media would exceed this size.
+    Default: never."""
     shard_digits: int = Field(default=5, ge=1, le=12)
     """Digits in shard names."""
     encode_formats: Mapping[str, str] = Field(default_factory=lambda: {"video": "mp4"})

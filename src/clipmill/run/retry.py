@@ -17,7 +17,7 @@ from clipmill.core.keys import row_of_key
 from clipmill.core.outcome import Counts
 from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
-from clipmill.run.input import Input, open_input, plan_of_rows, saved_plan
+from clipmill.run.input import Input, plan_of_rows, reopen_input, saved_plan
 from clipmill.run.job import Job
 from clipmill.run.output import (
     DATASET_FILE,
@@ -175,7 +175,7 @@ class _Retry:
         return report
 
     def settle(self) -> None:
-        """Finish retries into new shards: run what is left, then drop moved rows from old tables."""
+        """Finish retries into new shards: do what is left, then drop moved rows elsewhere."""
         for number, entry in enumerate(self._inputs):
             if entry.get("settled", True):
                 continue
@@ -216,11 +216,12 @@ class _Retry:
     def _input(self, number: int) -> Input:
         entry = self._inputs[number]
         base = self._inputs[entry.get("retry_of", number)]
-        given = open_input(self._recipe, base["location"], self._output, self._scratch)
-        if given.fingerprint not in (base["fingerprint"], base["extension_of"]):
+        given = reopen_input(self._recipe, base, self._output)
+        kept_by_us = base["location"][0].startswith(f"{RUN_FOLDER}/")
+        if not kept_by_us and given.fingerprint not in (base["fingerprint"], base["extension_of"]):
             raise InputError(
-                f"{base['location']} has changed since the dataset was made, so its failed rows "
-                "cannot be found again. Put the earlier version back, or use --extend."
+                f"{', '.join(base['location'])} has changed since the dataset was made, so its "
+                "failed rows cannot be found again. Put the earlier version back, or use --extend."
             )
         return saved_plan(given, number, self._output)
 
@@ -250,13 +251,12 @@ def _filter_parquet(
 ) -> None:
     with pq.ParquetWriter(target, old.schema_arrow) as writer:
         for batch in old.iter_batches():
-            keep = [row_of_key(key, digits) not in rows for key in batch["key"].to_pylist()]
-            kept = batch.filter(pa.array(keep))
-            for status, label in zip(
-                kept["status"].to_pylist(), kept["error_class"].to_pylist(), strict=True
-            ):
-                counts.add(status, label, 0)
-            writer.write_batch(kept)
+            known = batch.select(["key", "status", "error_class"]).to_pylist()
+            keep = [row_of_key(row["key"], digits) not in rows for row in known]
+            for row, stays in zip(known, keep, strict=True):
+                if stays:
+                    counts.add(row["status"], row["error_class"], 0)
+            writer.write_batch(batch.filter(pa.array(keep)))
 
 
 def _together(reports: list[RunReport]) -> RunReport:

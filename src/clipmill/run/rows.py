@@ -84,7 +84,12 @@ def table_schema(input_schema: pa.Schema, extensions: Sequence[str]) -> pa.Schem
     learnt = [
         ("fetch", FETCH_TYPE),
         ("probe", PROBE_TYPE),
-        ("media", pa.struct([(name, PLACE_TYPE) for name in extensions])),
+        # Parquet knows no struct without fields
+        *(
+            [("media", pa.struct([(name, PLACE_TYPE) for name in extensions]))]
+            if extensions
+            else []
+        ),
         ("subtitles", SUBTITLES_TYPE),
         ("info", INFO_TYPE),
     ]

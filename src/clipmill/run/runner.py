@@ -150,9 +150,7 @@ def _begin(
     return job, inputs
 
 
-def _new_rows(
-    recipe: Recipe, given: Input, inputs: list[dict[str, Any]], output: Folder
-) -> Input:
+def _new_rows(recipe: Recipe, given: Input, inputs: list[dict[str, Any]], output: Folder) -> Input:
     missing = set(shard_names(inputs, recipe.write.shard_digits)) - done_shards(output)
     if missing:
         raise OutputError(

@@ -181,9 +181,7 @@ class SourceWork:
         )
         fetched = await self._bench.router.fetch(request, self._holding)
         if audio is not None:
-            request = FetchRequest(
-                url=first.url or "", target=self._folder / "sound", media=audio
-            )
+            request = FetchRequest(url=first.url or "", target=self._folder / "sound", media=audio)
             fetched.audio_path = (await self._bench.router.fetch(request, self._holding)).path
         return fetched
 

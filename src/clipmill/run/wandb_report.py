@@ -47,7 +47,7 @@ class WandbReport:
         self._run.log(metrics)
 
     def _table(self, tally: Tally) -> Any:
-        rows = [["success", tally.counts.successes], *map(list, tally.top_errors(TABLE_ROWS))]
+        rows = [("success", tally.counts.successes), *tally.top_errors(TABLE_ROWS)]
         total = max(tally.counts.count, 1)
         data = [[status, number / total, number] for status, number in rows]
         return self._wandb.Table(columns=["status", "frequency", "count"], data=data)

@@ -36,7 +36,8 @@ class Worker:
     """Runs the shards it is sent side by side; earlier ones go first for every means.
 
     Args:
-        connection: to whoever hands out shards. Received: a shard id, or None to stop. Sent: events.
+        connection: to whoever hands out shards. It sends shard ids, or
+            None to stop; events are sent back.
         job: the run.
     """
 
@@ -134,7 +135,9 @@ def _no_room(error: OSError, job: Job) -> str:
 
 def main() -> None:
     """Entry point of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the parent decides
     connection = Connection(int(sys.argv[1]))
     job: Job = connection.recv()
     present = WorkersPresent(job.scratch)  # noqa: F841  held until this process ends

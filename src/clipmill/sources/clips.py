@@ -32,7 +32,7 @@ def check_clip_type(field: pa.Field[Any], where: str) -> None:
         )
 
 
-def read_clips(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
+def read_clips(column: Any) -> pa.Array[Any]:
     """Spans of every row as ``[[start, end], ...]`` in exact decimal text or as clock texts.
 
     A bare ``[start, end]`` is one span. What cannot be read as spans is kept as one odd span,

@@ -17,7 +17,7 @@ _PATTERNS = {
     "bool": r"^(true|false|True|False|TRUE|FALSE)$",
 }
 _WIDE_INTEGER = r"^-?[0-9]{16,}$"
-_TYPES = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+_TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
 
 
 class TextEvidence:
@@ -31,11 +31,11 @@ class TextEvidence:
         self.possible = set(_PATTERNS)
         self.seen = False
 
-    def add(self, texts: pa.ChunkedArray[Any]) -> None:
+    def add(self, texts: Any) -> None:
         """Take more texts of the column into account; empty ones say nothing."""
         if not self.possible:
             return
-        texts = texts.filter(pc.not_equal(texts, ""))
+        texts = texts.filter(pc.not_equal(texts, pa.scalar("")))
         if not len(texts):
             return
         self.seen = True
@@ -73,7 +73,7 @@ def _any_match(texts: pa.ChunkedArray[Any], pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
 
 
-def normal_type(data_type: pa.DataType) -> pa.DataType:
+def normal_type(data_type: Any) -> Any:
     """The plain form of a type: no dictionaries, extensions, or 64-bit offsets."""
     if pa.types.is_dictionary(data_type):
         return normal_type(data_type.value_type)
@@ -103,7 +103,8 @@ def widen(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
         return first
     schemas = [pa.schema([("value", kind)]) for kind in (first, second)]
     try:
-        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        wide: pa.DataType = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+        return wide
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return None
 
@@ -161,22 +162,22 @@ def conform(table: pa.Table, schema: pa.Schema, url: str) -> pa.Table:
             arrays.append(cast_column(table.column(field.name), field.type))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise InputError(
-                f"Column {field.name!r} of {redact_url(url)} cannot be read as {field.type}: {error}"
+                f"Column {field.name!r} of {redact_url(url)} cannot be read as "
+                f"{field.type}: {error}"
             ) from error
     if not schema.names:
         return table.select([])
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def cast_column(column: pa.ChunkedArray[Any], wanted: pa.DataType) -> pa.ChunkedArray[Any]:
+def cast_column(column: Any, wanted: pa.DataType) -> Any:
     """Cast a column; empty text becomes null where the type is not text."""
     if column.type.equals(wanted):
         return column
     if isinstance(column.type, pa.BaseExtensionType):
-        storages = [chunk.storage for chunk in column.chunks]
-        return cast_column(pa.chunked_array(storages, type=column.type.storage_type), wanted)
+        return cast_column(column.cast(column.type.storage_type), wanted)
     if pa.types.is_string(column.type) and not pa.types.is_nested(wanted):
-        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+        column = pc.if_else(pc.equal(column, pa.scalar("")), pa.scalar(None, pa.string()), column)
     lossy = pa.types.is_integer(column.type) and pa.types.is_floating(wanted)
     try:
         return column.cast(wanted, safe=not lossy)

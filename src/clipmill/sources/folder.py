@@ -21,7 +21,7 @@ from clipmill.sources.paths import expand, is_folder
 from clipmill.sources.row_shape import RowShape
 from clipmill.sources.streams import is_local, open_stored, reading
 from clipmill.sources.table_format import extension_of
-from clipmill.sources.table_json import merge_types, table_of_rows
+from clipmill.sources.table_json import merge_types, plain_types, table_of_rows
 
 _TYPED_ROWS = 1000
 
@@ -41,9 +41,9 @@ class _Listing:
 class FolderSource(Source):
     """Media files of a folder and its subfolders, one row each, folder by folder.
 
-    A text file of the same stem is the caption, a JSON file's members are columns, and so are those
-    of a ``metadata.csv``, ``.jsonl`` or ``.parquet`` with the column ``file_name``. Hidden files and
-    links that leave the folder are skipped.
+    A text file of the same stem is the caption, a JSON file's members are columns, and so are
+    those of a ``metadata.csv``, ``.jsonl`` or ``.parquet`` with the column ``file_name``. Hidden
+    files and links that leave the folder are skipped.
 
     Args:
         given: a folder (path or fsspec URL), or media files by path, glob or braces.
@@ -58,10 +58,10 @@ class FolderSource(Source):
         several = [given] if isinstance(given, str) else list(given)
         found = [path for one in several for path in expand(one)]
         self._where = several[0]
-        self._roots = [path for path in found if is_folder(path)]
+        self._roots = [path.rstrip("/") for path in found if is_folder(path)]
         self._chosen: dict[str, set[str]] = {}
         for path in found:
-            if path not in self._roots:
+            if path.rstrip("/") not in self._roots:
                 folder, _, name = path.rpartition("/")
                 self._chosen.setdefault(folder, set()).add(name)
         self._files: list[InputFile] = []
@@ -112,7 +112,9 @@ class FolderSource(Source):
         if self._shape is None:
             types: dict[str, pa.DataType] = {}
             has_text = False
-            for folder in self._folders():
+            folders = list(self._folders())
+            self._check_metadata(set(folders))
+            for folder in folders:
                 listing = self._listing(folder)
                 if listing.names:
                     rows = len(listing.names)
@@ -126,16 +128,21 @@ class FolderSource(Source):
                 )
             self._raw = self._settle(types)
             self._shape = RowShape(
-                self._raw, self.columns, self._where, has_media=True, has_text=has_text
+                self._raw,
+                self.columns,
+                self._where,
+                has_media=True,
+                has_text=has_text,
+                default_url=None,
             )
         return self._shape
 
     def _folders(self) -> Iterator[str]:
         """All folders, a folder before its subfolders, with metadata noted on the way."""
         yield from sorted(self._chosen)
-        waiting = [(root.rstrip("/"), root.rstrip("/")) for root in reversed(self._roots)]
+        waiting = list(reversed(self._roots))
         while waiting:
-            folder, root = waiting.pop()
+            folder = waiting.pop()
             entries = list_folder(folder)
             tables = [entry.name for entry in entries if entry.name in METADATA_NAMES]
             if len(tables) > 1:
@@ -145,10 +152,19 @@ class FolderSource(Source):
             yield folder
             below = [entry.name for entry in entries if entry.is_folder]
             waiting += [
-                (f"{folder}/{name}", root)
+                f"{folder}/{name}"
                 for name in reversed(below)
                 if not (is_local(folder) and os.path.islink(f"{folder}/{name}"))
             ]
+
+    def _check_metadata(self, folders: set[str]) -> None:
+        for owner, metadata in self._metadata.items():
+            for prefix in metadata.prefixes():
+                if prefix and f"{owner}/{prefix}" not in folders:
+                    raise InputError(
+                        f"The metadata of {redact_url(owner)} describe files in {prefix!r}, but "
+                        "there is no such folder in it."
+                    )
 
     def _listing(self, folder: str) -> _Listing:
         if self._last is None or self._last[0] != folder:
@@ -189,9 +205,7 @@ class FolderSource(Source):
         target = os.path.realpath(path)
         return not any(os.path.commonpath([root, target]) == root for root in roots)
 
-    def _with_metadata(
-        self, folder: str, names: list[str]
-    ) -> tuple[list[str], list[int | None]]:
+    def _with_metadata(self, folder: str, names: list[str]) -> tuple[list[str], list[int | None]]:
         """Rows of a folder: a file that metadata name twice is two, a missing one is one too."""
         owner = self._owner(folder)
         if owner is None:
@@ -215,15 +229,14 @@ class FolderSource(Source):
     ) -> None:
         names = sorted(name for name in listing.sidecars if name.endswith(".json"))
         for start in range(0, len(names), _TYPED_ROWS):
-            rows = [_read_members(f"{folder}/{name}") for name in names[start : start + _TYPED_ROWS]]
+            rows = [
+                _read_members(f"{folder}/{name}") for name in names[start : start + _TYPED_ROWS]
+            ]
             merge_types(types, table_of_rows(rows).schema)
 
     def _settle(self, types: Mapping[str, pa.DataType]) -> pa.Schema:
-        sidecars = pa.schema(
-            [(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in types.items()]
-        )
         tables = [(folder, table.schema, table.is_text) for folder, table in self._metadata.items()]
-        return unify([*tables, ("the .json files", sidecars, True)])
+        return unify([*tables, ("the .json files", plain_types(types), True)])
 
     def _columns(self, folder: str, listing: _Listing, rows: slice) -> pa.Table:
         """Metadata and sidecar members of some rows, as columns."""
@@ -254,7 +267,13 @@ def _sidecar(name: str, extension: str) -> str:
 
 
 def _whole_file(path: str) -> dict[str, Any]:
-    return {"path": path, "extension": extension_of(path), "offset": None, "size": None, "row": None}
+    return {
+        "path": path,
+        "extension": extension_of(path),
+        "offset": None,
+        "size": None,
+        "row": None,
+    }
 
 
 def _read_members(path: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from clipmill.core.redact import redact_url
 from clipmill.sources.streams import file_system, open_stored, reading
 from clipmill.sources.table_format import TABLE_EXTENSIONS, extension_of
 
-VIDEO_EXTENSIONS = frozenset(
-    "mp4 m4v mov mkv webm avi mpg mpeg ts m2ts mts flv wmv asf 3gp ogv vob gif mxf h264 hevc".split()
-)
-AUDIO_EXTENSIONS = frozenset("mp3 m4a aac wav flac ogg oga opus wma aiff aif ac3 mka".split())
+_VIDEO = "mp4 m4v mov mkv webm avi mpg mpeg ts m2ts mts flv wmv asf 3gp ogv vob gif mxf"
+_AUDIO = "mp3 m4a aac wav flac ogg oga opus wma aiff aif ac3 mka"
+VIDEO_EXTENSIONS = frozenset(_VIDEO.split())
+AUDIO_EXTENSIONS = frozenset(_AUDIO.split())
 MEDIA_EXTENSIONS = VIDEO_EXTENSIONS | AUDIO_EXTENSIONS
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _SIDECAR_EXTENSIONS = frozenset({"txt", "json"})

@@ -39,7 +39,7 @@ class FolderMetadata:
             )
         self.is_text = not name.endswith(".parquet")
         self._table: pa.Table | None = None
-        self._rows: dict[str, dict[str, list[int]]] = {}
+        self._rows: dict[str, dict[str, list[int | None]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_table": None, "_rows": {}}
@@ -50,26 +50,37 @@ class FolderMetadata:
         names = [name for name in self._tables.schema.names if name != FILE_NAME]
         return pa.schema([self._tables.schema.field(name) for name in names])
 
+    def prefixes(self) -> list[str]:
+        """Subfolders that are described; ``""`` is the folder itself."""
+        return sorted(self._by_folder())
+
     def rows_in(self, prefix: str) -> Mapping[str, Sequence[int | None]]:
-        """Row numbers by file name, for files in one subfolder (``""`` is the folder itself)."""
+        """Row numbers by file name, for files in one subfolder."""
+        return self._by_folder().get(prefix, {})
+
+    def _by_folder(self) -> dict[str, dict[str, list[int | None]]]:
         if not self._rows:
             column = as_text(self._load().column(FILE_NAME), FILE_NAME)
             for row, name in enumerate(column.to_pylist()):
                 folder, _, base = self._checked(name, row).rpartition("/")
                 self._rows.setdefault(folder, {}).setdefault(base, []).append(row)
-        return self._rows.get(prefix, {})
+        return self._rows
 
     def read(self, rows: Sequence[int | None]) -> list[dict[str, Any]]:
         """What the table says in these rows; nothing for None."""
         table = self._load().select(self.schema.names)
-        return table.take(pa.array(rows, pa.int64())).to_pylist() if table.num_columns else [{} for _ in rows]
+        return (
+            table.take(pa.array(rows, pa.int64())).to_pylist()
+            if table.num_columns
+            else [{} for _ in rows]
+        )
 
     def _checked(self, name: str | None, row: int) -> str:
         plain = (name or "").removeprefix("./")
         if not plain or plain.startswith("/") or ".." in plain.split("/"):
             raise InputError(
-                f"{redact_url(self._url)}: row {row + 1} has the file name {name!r}, which is not a "
-                "name inside its folder."
+                f"{redact_url(self._url)}: row {row + 1} has the file name {name!r}, which is not "
+                "a name inside its folder."
             )
         return plain
 

@@ -51,18 +51,17 @@ def group_rows(urls: Iterable[pa.ChunkedArray[Any]], rows: int) -> GroupedRows:
     """
     hashes, is_alone = _hashes(urls, rows)
     number = np.uint32 if rows < 1 << 32 else np.uint64
-    first = np.arange(rows, dtype=number)
+    first: npt.NDArray[Any] = np.arange(rows, dtype=number)
     for bucket in range(_BUCKETS):
         members = np.flatnonzero((hashes & np.uint64(_BUCKETS - 1) == bucket) & ~is_alone)
         _set_first(first, members.astype(number), hashes)
     del hashes, is_alone
-    if np.all(first[1:] >= first[:-1]):
-        order, ordered = None, first
-    else:
+    order: Any = None
+    if not np.all(first[1:] >= first[:-1]):
         order = np.argsort(first, kind="stable").astype(number)
-        ordered = first[order]
+        first = first[order]
     begins = np.ones(rows, dtype=np.bool_)
-    begins[1:] = ordered[1:] != ordered[:-1]
+    begins[1:] = first[1:] != first[:-1]
     return GroupedRows(begins, order)
 
 

@@ -95,7 +95,9 @@ def _table(given: Any) -> pa.Table:
         if hasattr(given, "__arrow_c_stream__"):
             return pa.table(given)
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
-        raise InputError(f"The {type(given).__name__} cannot be read as a table: {error}") from error
+        raise InputError(
+            f"The {type(given).__name__} cannot be read as a table: {error}"
+        ) from error
     raise InputError(f"Rows cannot be read from {type(given).__name__}. Give {_KINDS}.")
 
 
@@ -107,5 +109,6 @@ def _table_of_list(rows: list[Any]) -> pa.Table:
         return pa.table({"url": pa.array(urls, pa.string())})
     odd = next(row for row in rows if not isinstance(row, str | os.PathLike | None))
     raise InputError(
-        f"A list of rows must hold only URLs or only dicts; this one also holds {odd!r}. Give {_KINDS}."
+        f"A list of rows must hold only URLs or only dicts; this one also holds {odd!r}. "
+        f"Give {_KINDS}."
     )

@@ -15,7 +15,12 @@ from clipmill.sources.columns import Columns
 from clipmill.sources.folder_kind import MEDIA_EXTENSIONS, kind_of_folder
 from clipmill.sources.memory import open_rows
 from clipmill.sources.paths import expand, is_folder, is_http
-from clipmill.sources.table_format import FORMAT_ALIASES, TABLE_EXTENSIONS, extension_of, format_named
+from clipmill.sources.table_format import (
+    FORMAT_ALIASES,
+    TABLE_EXTENSIONS,
+    extension_of,
+    format_named,
+)
 
 GROUP = "clipmill.sources"
 _KIND_ALIASES = {"webdataset": "shards", "files": "shards", "videofolder": "folder"}

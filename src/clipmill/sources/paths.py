@@ -46,7 +46,8 @@ def expand_braces(text: str) -> list[str]:
         grown = [name for pattern in names for name in _expand_one(pattern)]
         if len(grown) > MAX_BRACE_NAMES:
             raise InputError(
-                f"{redact_url(text)} stands for more than {MAX_BRACE_NAMES} names. Use * instead of braces."
+                f"{redact_url(text)} stands for more than {MAX_BRACE_NAMES} names. "
+                "Use * instead of braces."
             )
         if grown == names:
             return list(dict.fromkeys(names))

@@ -27,6 +27,8 @@ class RowShape:
         where: the input, for messages.
         has_media: the source knows where the bytes of its rows lie and gives each row a URL.
         has_text: the source has texts that go with its rows, apart from any column.
+        default_url: column with the URLs when the user chose none; None when the source's own
+            names for its rows are better.
 
     Raises:
         InputError: a chosen column is missing or holds what it cannot hold.
@@ -40,11 +42,12 @@ class RowShape:
         *,
         has_media: bool = False,
         has_text: bool = False,
+        default_url: str | None = "url",
     ) -> None:
         where = redact_url(where)
         self.has_media = has_media
         self.has_text = has_text
-        self.url = _url_column(raw, columns, where, is_optional=has_media)
+        self.url = _url_column(raw, columns, where, default_url, is_optional=has_media)
         self.caption = _chosen(raw, columns.caption_col, "caption_col", where)
         self.clips = _chosen(raw, columns.clip_col, "clip_col", where)
         for name in (self.url, self.caption):
@@ -129,14 +132,16 @@ def _first(
 ) -> pa.ChunkedArray[Any] | pa.Array[Any] | None:
     if column is None or other is None:
         return other if column is None else column
-    return pc.coalesce(column, other)
+    return pc.coalesce(column, other)  # type: ignore[return-value]  # not a scalar, since no input is
 
 
-def _url_column(raw: pa.Schema, columns: Columns, where: str, *, is_optional: bool) -> str | None:
+def _url_column(
+    raw: pa.Schema, columns: Columns, where: str, default: str | None, *, is_optional: bool
+) -> str | None:
     if columns.url_col is not None:
         return _chosen(raw, columns.url_col, "url_col", where)
-    if "url" in raw.names:
-        return "url"
+    if default in raw.names:
+        return default
     if is_optional:
         return None
     if len(raw.names) == 1:

@@ -132,7 +132,7 @@ def plan_rows(
     """
     numbers = np.asarray(rows, dtype=np.int64)
     is_small = not len(numbers) or int(numbers.max()) < 1 << 32
-    order = numbers.astype(np.uint32 if is_small else np.uint64)
+    order: Any = numbers.astype(np.uint32 if is_small else np.uint64)
     return ShardPlan(_file_rows(source), _slices(len(numbers), samples_per_shard), order)
 
 
@@ -144,7 +144,7 @@ def read_shard(source: Source, plan: ShardPlan, shard: int) -> pa.Table:
     for rows in plan._stretches(wanted[ascending]):
         table = source.read(plan._part(rows))
         is_whole = len(rows) == table.num_rows
-        tables.append(table if is_whole else table.take(pa.array(rows - rows[0])))
+        tables.append(table if is_whole else table.take(rows - rows[0]))
     if not tables:
         return source.schema().empty_table()
     found = pa.concat_tables(tables)
@@ -152,7 +152,7 @@ def read_shard(source: Source, plan: ShardPlan, shard: int) -> pa.Table:
         return found
     back = np.empty(len(wanted), dtype=np.int64)
     back[ascending] = np.arange(len(wanted))
-    return found.take(pa.array(back))
+    return found.take(back)
 
 
 def source_fingerprint(source: Source) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import fsspec
 import pyarrow as pa
@@ -16,7 +16,8 @@ from clipmill.core.errors import InputError, MissingExtra
 from clipmill.core.redact import redact_url
 
 _EXTRA_OF_PROTOCOL = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}
-_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+Compression = Literal["gzip", "zstd"]
+_COMPRESSIONS: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNREAD_CONTENT = {
     b"BZh": "compressed with bzip2; use gzip or zstd",
     b"\xfd7zXZ\x00": "compressed with xz; use gzip or zstd",
@@ -61,15 +62,15 @@ def reading(url: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputError(f"There is no {redact_url(url)}.") from error
-    except (OSError, EOFError, pa.ArrowException, *_client_errors()) as error:
-        cause = str(error) or type(error).__name__
-        raise InputError(f"{redact_url(url)} cannot be read: {redact_url(cause)}") from error
+    except _file_errors() as error:
+        cause = redact_url(str(error) or type(error).__name__)
+        raise InputError(f"{redact_url(url)} cannot be read: {cause}") from error
 
 
-def _client_errors() -> tuple[type[Exception], ...]:
-    """Errors of HTTP storage, which are no OSErrors; known only once its library is loaded."""
+def _file_errors() -> tuple[type[Exception], ...]:
+    """What says that a file is at fault; HTTP storage has errors of its own, once it is loaded."""
     aiohttp = sys.modules.get("aiohttp")
-    return (aiohttp.ClientError,) if aiohttp else ()
+    return (OSError, EOFError, pa.ArrowException, *((aiohttp.ClientError,) if aiohttp else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class FileFacts:
     url: str
     size: int
     version: str
-    compression: str | None
+    compression: Compression | None
     head: bytes
 
 
@@ -132,7 +133,7 @@ def open_stored(url: str) -> pa.NativeFile:
     return pa.PythonFile(fs.open(path, "rb"), mode="r")
 
 
-def open_plain(url: str, compression: str | None) -> pa.NativeFile:
+def open_plain(url: str, compression: Compression | None) -> pa.NativeFile:
     """Open the bytes decompressed; only uncompressed files can be sought in."""
     stored = open_stored(url)
     return pa.CompressedInputStream(stored, compression) if compression else stored

@@ -110,7 +110,8 @@ def table_files(path: str, table_format: str | None = None) -> list[str]:
     if not found:
         shown = ", ".join(name.removeprefix(prefix) for name in names[:5])
         raise InputError(
-            f"The folder {redact_url(path)} has no table files ({', '.join(sorted(TABLE_EXTENSIONS))}). "
+            f"The folder {redact_url(path)} has no table files "
+            f"({', '.join(sorted(TABLE_EXTENSIONS))}). "
             + (f"It has: {shown}." if shown else "It is empty.")
         )
     return found

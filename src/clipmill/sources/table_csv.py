@@ -60,7 +60,7 @@ class CsvFormat(BlockFormat):
         """Fields of a block as texts; ``line`` is where the block starts, for messages."""
         try:
             return pa_csv.read_csv(
-                pa.BufferReader(block),
+                pa.BufferReader(block),  # type: ignore[arg-type]  # the stubs know no native files
                 read_options=pa_csv.ReadOptions(
                     column_names=list(header), use_threads=False, block_size=len(block) + 1
                 ),

@@ -126,7 +126,8 @@ def detect_format(facts: FileFacts) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if named in ("parquet", "arrow"):
         raise InputError(
-            f"{redact_url(facts.url)} is called {named} but is not: its first bytes are {head[:8]!r}."
+            f"{redact_url(facts.url)} is called {named} but is not: "
+            f"its first bytes are {head[:8]!r}."
         )
     if named in ("json", None) and text.startswith((b"{", b"[")):
         return "jsonl" if _is_json_lines(text) else "json"

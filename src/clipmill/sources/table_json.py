@@ -60,6 +60,13 @@ def merge_types(types: dict[str, pa.DataType], schema: pa.Schema) -> None:
         types[field.name] = widen_text(types.get(field.name, field.type), field.type)
 
 
+def plain_types(types: Mapping[str, pa.DataType]) -> pa.Schema:
+    """The schema of settled column types; a column that is always null is text."""
+    return pa.schema(
+        [(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in types.items()]
+    )
+
+
 def _parse_lines(block: bytes, schema: pa.Schema | None, url: str, line: int | None) -> pa.Table:
     """Objects of a block, with their own types or those of ``schema``."""
     if not _NUMBER_BEYOND_INT64.search(block):  # Arrow would make it a float, losing digits
@@ -74,7 +81,7 @@ def _parse_lines(block: bytes, schema: pa.Schema | None, url: str, line: int | N
 
 def _parse_by_arrow(block: bytes, schema: pa.Schema | None) -> pa.Table:
     table = pa_json.read_json(
-        pa.BufferReader(block),
+        pa.BufferReader(block),  # type: ignore[arg-type]  # the stubs know no native files
         read_options=pa_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
         parse_options=pa_json.ParseOptions(
             explicit_schema=schema,
@@ -154,7 +161,8 @@ def _array(values: list[Any]) -> pa.Array[Any]:
 def _array_as(values: list[Any], kind: pa.DataType) -> pa.Array[Any]:
     if pa.types.is_string(kind):
         return _texts(values)
-    return pa.array(values, kind)
+    made: pa.Array[Any] = pa.array(values, kind)
+    return made
 
 
 def _texts(values: Iterable[Any]) -> pa.Array[Any]:

@@ -82,7 +82,9 @@ class Tables:
         )
         for _, _, plan in planned:
             plan.schema, plan.evidence = _NOTHING, {}
-        self._planned = [(replace(facts, head=facts.head[:8]), *rest) for facts, *rest in planned]
+        self._planned = [
+            (replace(facts, head=facts.head[:8]), name, plan) for facts, name, plan in planned
+        ]
 
     def _plan_one(self, url: str) -> tuple[FileFacts, str, TablePlan]:
         facts = look_at(url)

@@ -1,0 +1,105 @@
+"""A WebDataset tar without a table: its small members are the columns."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from clipmill.core.errors import InputError
+from clipmill.core.redact import redact_url
+from clipmill.io.tar import TarMember, TarReader
+from clipmill.sources.base import InputFile
+from clipmill.sources.shard_media import Refs, tar_refs, tar_samples
+from clipmill.sources.streams import look_at, reading
+from clipmill.sources.table_json import merge_types, plain_types, table_of_rows
+
+_TYPED_ROWS = 1000
+_MAX_MEMBER_BYTES = 64 << 20
+
+Samples = list[tuple[str, dict[str, TarMember]]]
+
+
+class BareTar:
+    """Rows of one tar; planning reads headers and JSON members, never media.
+
+    Args:
+        url: path or fsspec URL of the tar.
+
+    Raises:
+        InputError: it is compressed, cut short, or no tar.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._samples: Samples | None = None
+        self.file = InputFile(url, 0, 0, "")
+        self.has_text = False
+        self.schema = pa.schema([])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_samples": None}
+
+    def plan(self) -> None:
+        """Count samples and settle the types that their members need."""
+        facts = look_at(self._url)
+        samples = self._walked()
+        self.file = InputFile(self._url, len(samples), facts.size, facts.version)
+        self.has_text = any("txt" in members for _, members in samples)
+        types: dict[str, pa.DataType] = {}
+        with reading(self._url), TarReader(self._url) as tar:
+            for start in range(0, len(samples), _TYPED_ROWS):
+                rows = [self._row(tar, *one) for one in samples[start : start + _TYPED_ROWS]]
+                merge_types(types, table_of_rows(rows).schema)
+        self.schema = plain_types(types)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of the samples' places; they are walked again when needed."""
+        self._samples = None
+
+    def _walked(self) -> Samples:
+        if self._samples is None:
+            with reading(self._url), TarReader(self._url) as tar:
+                self._samples = list(tar_samples(tar))
+        return self._samples
+
+    def read(self, start: int, count: int, schema: pa.Schema) -> tuple[pa.Table, list[Refs]]:
+        """Columns of some samples with the types settled over all shards, and where media lie."""
+        samples = self._walked()[start : start + count]
+        with reading(self._url), TarReader(self._url) as tar:
+            rows = [self._row(tar, *sample) for sample in samples]
+        return table_of_rows(rows, schema), [tar_refs(self._url, members) for _, members in samples]
+
+    def texts(self, start: int, count: int) -> list[str | None]:
+        """Captions of some samples."""
+        samples = self._walked()[start : start + count]
+        with reading(self._url), TarReader(self._url) as tar:
+            return [self._text(tar, members.get("txt")) for _, members in samples]
+
+    def _row(self, tar: TarReader, key: str, members: dict[str, TarMember]) -> dict[str, Any]:
+        row: dict[str, Any] = {"key": key}
+        described = self._text(tar, members.get("json"))
+        if described is not None:
+            try:
+                value = json.loads(described)
+            except (ValueError, RecursionError) as error:
+                raise InputError(
+                    f"{redact_url(self._url)}: {key}.json is not JSON: {error}"
+                ) from error
+            row |= value if isinstance(value, dict) else {"json": value}
+        label = self._text(tar, members.get("cls"))
+        if label is not None:
+            row["cls"] = int(label) if label.strip().lstrip("-").isdecimal() else label
+        return row
+
+    def _text(self, tar: TarReader, member: TarMember | None) -> str | None:
+        if member is None:
+            return None
+        if member.size > _MAX_MEMBER_BYTES:
+            raise InputError(
+                f"{redact_url(self._url)}: {member.name} has {member.size} bytes, "
+                "too many for text."
+            )
+        return tar.read(member).decode("utf-8", errors="replace")

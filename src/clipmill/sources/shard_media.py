@@ -1,0 +1,248 @@
+"""Where the media of existing shards lie: members of tars, files, cells of Parquet tables."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clipmill.io.tar import TarMember, TarReader
+from clipmill.sources.folder_kind import (
+    AUDIO_EXTENSIONS,
+    MEDIA_EXTENSIONS,
+    VIDEO_EXTENSIONS,
+    list_folder,
+)
+from clipmill.sources.streams import reading
+from clipmill.sources.table_columnar import open_parquet
+from clipmill.sources.table_format import extension_of
+
+IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
+_KNOWN_EXTENSIONS = MEDIA_EXTENSIONS | IMAGE_EXTENSIONS
+_NAME = re.compile(r"^((?:.*/)?[^./][^./]*)\.([^/]*)$")
+_CELL_FEATURES = ("Video", "Audio")
+
+Refs = list[dict[str, Any]]
+"""Where one sample's media lie, as mappings of the fields of ``core.sample.MediaRef``."""
+
+
+def media_ref(path: str, extension: str, **place: int | None) -> dict[str, Any]:
+    """One reference, with all fields."""
+    return {
+        "path": path,
+        "extension": extension,
+        "offset": None,
+        "size": None,
+        "row": None,
+        **place,
+    }
+
+
+def in_order(refs: Refs) -> Refs:
+    """Video first, then sound, then pictures."""
+
+    def rank(ref: Mapping[str, Any]) -> int:
+        return (
+            0
+            if ref["extension"] in VIDEO_EXTENSIONS
+            else 1
+            if ref["extension"] in AUDIO_EXTENSIONS
+            else 2
+        )
+
+    return sorted(refs, key=rank)
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """Key and extension of a tar member as WebDataset splits them; None when it has none."""
+    match = _NAME.match(name.removeprefix("./"))
+    return (match[1], match[2].lower()) if match else None
+
+
+def tar_samples(tar: TarReader) -> Iterator[tuple[str, dict[str, TarMember]]]:
+    """Samples of a tar: neighbouring members of one key, by extension."""
+    key, members = "", dict[str, TarMember]()
+    for member in tar:
+        name = split_name(member.name)
+        if name is None:
+            continue
+        if name[0] != key or name[1] in members:
+            if members:
+                yield key, members
+            key, members = name[0], {}
+        members[name[1]] = member
+    if members:
+        yield key, members
+
+
+def tar_refs(path: str, members: Mapping[str, TarMember]) -> Refs:
+    """References to those members of a sample that are media."""
+    return in_order(
+        [
+            media_ref(path, extension, offset=member.offset, size=member.size)
+            for extension, member in members.items()
+            if extension in _KNOWN_EXTENSIONS
+        ]
+    )
+
+
+def holds_media(field: pa.Field[Any]) -> bool:
+    """Whether a table column holds media or tells where they lie, so that it is no input column."""
+    return is_places(field) or is_cell(field)
+
+
+def is_places(field: pa.Field[Any]) -> bool:
+    """Whether this is the ``media`` column of a shard table."""
+    kind = field.type
+    return (
+        field.name == "media"
+        and pa.types.is_struct(kind)
+        and all(
+            pa.types.is_struct(place.type) and place.type.get_field_index("size") >= 0
+            for place in kind
+        )
+    )
+
+
+def is_cell(field: pa.Field[Any]) -> bool:
+    """Whether a column holds media bytes: binary named by extension, or Hugging Face's struct."""
+    kind = field.type
+    if pa.types.is_struct(kind):
+        return {child.name for child in kind} == {"bytes", "path"}
+    is_binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return is_binary and field.name in _KNOWN_EXTENSIONS
+
+
+class TableMedia:
+    """Where the media of one shard table's rows lie.
+
+    Args:
+        table: the table's path or URL.
+        archive: tar or TFRecord file of the same shard, if there is one.
+        folder: folder of the same shard, if there is one.
+    """
+
+    def __init__(self, table: str, archive: str | None, folder: str | None) -> None:
+        self._table = table
+        self._archive = archive
+        self._folder = folder
+
+    def refs(self) -> list[Refs]:
+        """References row by row; none for rows that failed."""
+        with reading(self._table), open_parquet(self._table) as file:
+            schema = file.schema_arrow
+            wanted = [name for name in ("key", "status") if name in schema.names]
+            places = [field.name for field in schema if is_places(field)]
+            facts = file.read(columns=[*wanted, *places], use_threads=False)
+            rows = facts.to_pylist() if facts.num_columns else [{}] * file.metadata.num_rows
+            cells = [field for field in schema if is_cell(field) and _is_medium(field, schema)]
+            if places:
+                found = [self._placed(row, index) for index, row in enumerate(rows)]
+            elif cells:
+                found = _cell_refs(self._table, file, cells)
+            else:
+                by_key = self._by_key()
+                found = [by_key.get(str(row.get("key")), []) for row in rows]
+        return [
+            refs if row.get("status") in (None, "success") else []
+            for row, refs in zip(rows, found, strict=True)
+        ]
+
+    def _placed(self, row: Mapping[str, Any], index: int) -> Refs:
+        refs = []
+        for extension, place in (row["media"] or {}).items():
+            if place is None or place["size"] is None or extension not in _KNOWN_EXTENSIONS:
+                continue
+            if self._archive and place.get("offset") is not None:
+                where = {"offset": place["offset"], "size": place["size"]}
+                refs.append(media_ref(self._archive, extension, **where))
+            elif self._folder:
+                refs.append(media_ref(f"{self._folder}/{row['key']}.{extension}", extension))
+            elif self._archive is None:
+                refs.append(media_ref(self._table, extension, row=index))
+        return in_order(refs)
+
+    def _by_key(self) -> dict[str, Refs]:
+        """References by key, where the table does not tell: one walk over headers or names."""
+        if self._archive and self._archive.endswith(".tar"):
+            with reading(self._archive), TarReader(self._archive) as tar:
+                samples = list(tar_samples(tar))
+            found = {
+                key.rpartition("/")[2]: tar_refs(self._archive, members) for key, members in samples
+            }
+            return found
+        by_key: dict[str, Refs] = {}
+        for entry in list_folder(self._folder) if self._folder else []:
+            name = split_name(entry.name)
+            if name and name[1] in _KNOWN_EXTENSIONS:
+                path = f"{self._folder}/{entry.name}"
+                by_key.setdefault(name[0], []).append(media_ref(path, name[1]))
+        return {key: in_order(refs) for key, refs in by_key.items()}
+
+
+def _is_medium(field: pa.Field[Any], schema: pa.Schema) -> bool:
+    """Whether Hugging Face's description of a column, when there is one, calls it a medium."""
+    described = (schema.metadata or {}).get(b"huggingface")
+    features = json.loads(described).get("info", {}).get("features", {}) if described else {}
+    kind = features.get(field.name, {}).get("_type")
+    return kind is None or kind in _CELL_FEATURES
+
+
+def _cell_refs(table: str, file: pq.ParquetFile, cells: list[pa.Field[Any]]) -> list[Refs]:
+    """References to cells; only names and null counts are read, never the bytes."""
+    found: list[Refs] = []
+    for group in range(file.metadata.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        first = len(found)
+        found += [[] for _ in range(count)]
+        for field in cells:
+            has_bytes = _has_bytes(file, group, field)
+            paths = _paths(file, group, field, count)
+            for row in range(count):
+                if has_bytes[row]:
+                    found[first + row].append(media_ref(table, field.name, row=first + row))
+                elif (named := paths[row]) is not None:
+                    path = _beside(table, named)
+                    found[first + row].append(media_ref(path, extension_of(path)))
+    return found
+
+
+def _has_bytes(file: pq.ParquetFile, group: int, field: pa.Field[Any]) -> list[bool]:
+    leaf = f"{field.name}.bytes" if pa.types.is_struct(field.type) else field.name
+    metadata = file.metadata.row_group(group)
+    nulls = _null_count(metadata, leaf)
+    if nulls in (0, metadata.num_rows):
+        return [nulls == 0] * metadata.num_rows
+    found: list[bool] = []
+    for batch in file.iter_batches(16, row_groups=[group], columns=[leaf], use_threads=False):
+        column: Any = batch.column(0)
+        values = column.field("bytes") if pa.types.is_struct(column.type) else column
+        found += values.is_valid().to_pylist()
+    return found
+
+
+def _null_count(metadata: pq.RowGroupMetaData, leaf: str) -> int | None:
+    for index in range(metadata.num_columns):
+        chunk = metadata.column(index)
+        if chunk.path_in_schema == leaf and chunk.statistics is not None:
+            statistics: Any = chunk.statistics  # the stubs misspell has_null_count
+            return statistics.null_count if statistics.has_null_count else None
+    return None
+
+
+def _paths(file: pq.ParquetFile, group: int, field: pa.Field[Any], count: int) -> list[str | None]:
+    if not pa.types.is_struct(field.type):
+        return [None] * count
+    column = file.read_row_group(group, columns=[f"{field.name}.path"]).column(0)
+    return [cell and cell["path"] for cell in column.to_pylist()]
+
+
+def _beside(table: str, path: str) -> str:
+    """A cell's path, which is relative to the table's folder unless it says otherwise."""
+    if "://" in path or path.startswith("/"):
+        return path
+    return f"{table.rpartition('/')[0]}/{path}"

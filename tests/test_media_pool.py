@@ -1,0 +1,192 @@
+"""Media processes may die or hang at any moment; the pool goes on."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from clipmill.core.errors import ProcessError
+from clipmill.demo.media import make_video
+from clipmill.media.pool import MediaPool
+from clipmill.media.prepare import Prepared
+from clipmill.media.probe import probe
+
+
+@pytest.fixture
+def video(tmp_path):
+    return make_video(tmp_path / "a.mp4", seconds=1)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.asynccontextmanager
+async def every_process_gets(pool, number):
+    """Send a signal to each process of the pool as soon as it is ready for a job."""
+
+    async def send():
+        sent = set()
+        while True:
+            for process in set(pool._alive) - sent:
+                if process._ready:
+                    os.kill(process.pid, number)
+                    sent.add(process)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(send())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def test_a_job_gives_what_the_function_gives(video, tmp_path):
+    async def main():
+        async with MediaPool(1, 30) as pool:
+            assert await pool.call("probe", path=video) == probe(video)
+            prepared = await pool.call(
+                "prepare", path=video, wanted={"video": "mp4", "audio": "m4a"}, folder=tmp_path
+            )
+            assert isinstance(prepared, Prepared)
+            assert set(prepared.members) == {"mp4", "m4a"}
+
+    asyncio.run(main())
+
+
+def test_jobs_share_as_many_processes_as_allowed_and_no_more(video):
+    async def main():
+        async with MediaPool(2, 30) as pool:
+            assert pool.process_ids() == []
+            await pool.call("probe", path=video)
+            assert len(pool.process_ids()) == 1
+            answers = await asyncio.gather(*(pool.call("probe", path=video) for _ in range(20)))
+            assert answers == [probe(video)] * 20
+            assert len(pool.process_ids()) == 2
+            pids = pool.process_ids()
+        assert not any(alive(pid) for pid in pids)
+
+    asyncio.run(main())
+
+
+def test_the_errors_of_a_sample_and_of_the_code_come_through(tmp_path):
+    async def main():
+        async with MediaPool(1, 30) as pool:
+            (tmp_path / "a.mp4").write_text("no video")
+            with pytest.raises(ProcessError, match="not a media file") as caught:
+                await pool.call("probe", path=tmp_path / "a.mp4")
+            assert caught.value.error_class == "unreadable"
+            (pid,) = pool.process_ids()
+            with pytest.raises(TypeError, match="unexpected keyword"):
+                await pool.call("probe", wrong=1)
+            with pytest.raises(KeyError):
+                await pool.call("eval", path="1")
+            assert pool.process_ids() == [pid]
+
+    asyncio.run(main())
+
+
+def test_a_process_that_died_is_replaced_and_the_job_done(video):
+    async def main():
+        async with MediaPool(1, 30) as pool:
+            await pool.call("probe", path=video)
+            (pid,) = pool.process_ids()
+            os.kill(pid, signal.SIGKILL)
+            assert await pool.call("probe", path=video) == probe(video)
+            assert pool.process_ids() != [pid]
+
+    asyncio.run(main())
+
+
+def test_a_process_that_hangs_is_killed_and_the_job_done(video):
+    async def main():
+        async with MediaPool(1, 0.5) as pool:
+            await pool.call("probe", path=video)
+            (pid,) = pool.process_ids()
+            os.kill(pid, signal.SIGSTOP)
+            assert await pool.call("probe", path=video) == probe(video)
+            assert not alive(pid)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("number", "error_class", "message"),
+    [
+        (signal.SIGKILL, "decoder_crashed", "died of SIGKILL"),
+        (signal.SIGSEGV, "decoder_crashed", "died of SIGSEGV"),
+        (signal.SIGSTOP, "decoder_hung", "did not finish within 0.3 s"),
+    ],
+)
+def test_a_job_that_two_processes_do_not_survive_fails_alone(video, number, error_class, message):
+    async def main():
+        async with MediaPool(1, 0.3 if number == signal.SIGSTOP else 30) as pool:
+            async with every_process_gets(pool, number):
+                with pytest.raises(ProcessError, match=message) as caught:
+                    await pool.call("probe", path=video)
+            assert caught.value.error_class == error_class
+            pool.close()
+        async with MediaPool(1, 30) as pool:
+            assert (await pool.call("probe", path=video)).integrity == "ok"
+
+    asyncio.run(main())
+
+
+def test_a_job_given_up_by_its_caller_takes_its_process_along(video):
+    async def main():
+        async with MediaPool(1, 30) as pool:
+            await pool.call("probe", path=video)
+            (pid,) = pool.process_ids()
+            os.kill(pid, signal.SIGSTOP)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await pool.call("probe", path=video)
+            assert not alive(pid)
+            assert (await pool.call("probe", path=video)).integrity == "ok"
+
+    asyncio.run(main())
+
+
+def test_a_process_over_its_memory_limit_fails_the_sample(tmp_path):
+    path = make_video(tmp_path / "big.mp4", seconds=1, width=2560, height=1440)
+
+    async def main():
+        async with MediaPool(1, 30, memory_limit_bytes=24_000_000) as pool:
+            with pytest.raises(ProcessError) as caught:
+                await pool.call("probe", path=path)
+        assert caught.value.error_class in ("out_of_memory", "decoder_crashed")
+
+    asyncio.run(main())
+
+
+def test_no_process_outlives_a_killed_worker(video):
+    script = f"""
+import asyncio, os, signal
+from pathlib import Path
+from clipmill.media.pool import MediaPool
+
+async def main():
+    pool = MediaPool(2, 30)
+    await asyncio.gather(*(pool.call("probe", path=Path({str(video)!r})) for _ in range(8)))
+    print(*pool.process_ids(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    worker = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    pids = [int(pid) for pid in worker.stdout.split()]
+    assert worker.returncode == -signal.SIGKILL
+    assert pids
+    deadline = time.monotonic() + 5
+    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(alive(pid) for pid in pids)

@@ -1,0 +1,112 @@
+"""Failed rows are tried again; everything else stays as it is."""
+
+import pytest
+
+import clipmill
+from clipmill.core.errors import UserError
+from clipmill.dataset.verify import verify_dataset
+from clipmill.run.retry import retry_dataset
+
+HERE = {"allow_private_addresses": True, "quiet": True, "workers": 1}
+NO_RETRIES = {**HERE, "retries": 0}
+
+
+def _start(origin, folder, layout="webdataset"):
+    """Rows of which some fail once, some twice and some always."""
+    urls = [
+        origin.url("a.mp4", n=1),
+        origin.url("b.mp4", "flaky", times=1, n=2),
+        origin.url("c.mp4", "missing", n=3),
+        origin.url("a.mp4", "flaky", times=2, n=4),
+        origin.url("c.mp4", n=5),
+    ]
+    return clipmill.download(urls, folder, samples_per_shard=3, format=layout, **NO_RETRIES)
+
+
+def _statuses(folder):
+    table = clipmill.open(folder).table(["key", "status"])
+    return dict(zip(*(table.column(name).to_pylist() for name in table.column_names), strict=True))
+
+
+LAYOUTS = ["webdataset", "files", "parquet", "tfrecord"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_retry_in_place_fills_the_gaps_and_keeps_keys_and_bytes(origin, media, tmp_path, layout):
+    _start(origin, tmp_path / "out", layout)
+    assert _statuses(tmp_path / "out") == {
+        "000000": "success",
+        "000001": "failed_to_download",
+        "000002": "failed_to_download",
+        "000010": "failed_to_download",
+        "000011": "success",
+    }
+    asked = origin.count("a.mp4")
+    report = retry_dataset(str(tmp_path / "out"), quiet=True)
+    assert report.exit_code == 0
+    assert list(_statuses(tmp_path / "out").values()) == [
+        "success", "success", "failed_to_download", "failed_to_download", "success",
+    ]  # fmt: skip
+    assert origin.count("a.mp4") - asked == 1  # the flaky one; what succeeded is not fetched again
+    retry_dataset(str(tmp_path / "out"), quiet=True)
+    data = clipmill.open(tmp_path / "out")
+    for key, name in (("000000", "a"), ("000001", "b"), ("000010", "a"), ("000011", "c")):
+        assert data.sample(key)["mp4"] == (media / f"{name}.mp4").read_bytes()
+    assert verify_dataset(data).problems == []
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_retry_as_new_shards_moves_rows_and_leaves_media_untouched(origin, tmp_path, layout):
+    _start(origin, tmp_path / "out", layout)
+    old = _media_files(tmp_path / "out")
+    retry_dataset(str(tmp_path / "out"), as_new_shards=True, quiet=True)
+    assert _statuses(tmp_path / "out") == {
+        "000000": "success",
+        "000002": "failed_to_download",  # a 404 is not worth trying again
+        "000011": "success",
+        "000020": "success",
+        "000021": "failed_to_download",
+    }
+    if layout != "parquet":
+        assert {name: _media_files(tmp_path / "out")[name] for name in old} == old
+    assert verify_dataset(clipmill.open(tmp_path / "out")).problems == []
+    retry_dataset(str(tmp_path / "out"), as_new_shards=True, quiet=True)
+    assert _statuses(tmp_path / "out")["000030"] == "success"
+    assert len(_statuses(tmp_path / "out")) == 5
+
+
+def _media_files(folder):
+    files = [p for p in folder.rglob("*") if p.is_file() and "_run" not in p.parts]
+    kept = {".tar", ".mp4", ".tfrecord"}
+    return {p.relative_to(folder): (p.stat().st_mtime_ns, p.read_bytes()) for p in files
+            if p.suffix in kept}  # fmt: skip
+
+
+def test_retry_by_class(origin, tmp_path):
+    _start(origin, tmp_path / "out")
+    report = retry_dataset(str(tmp_path / "out"), classes=["failed_to_download"], quiet=True)
+    assert report.shards_done == 2
+    assert origin.count("c.mp4") == 1 + 2  # this time the 404 was tried too
+    with pytest.raises(UserError, match=r"No row failed with tiemout\. There are: .*http_status"):
+        retry_dataset(str(tmp_path / "out"), classes=["tiemout"], quiet=True)
+
+
+def test_retry_may_change_how_but_not_what(origin, tmp_path):
+    _start(origin, tmp_path / "out")
+    with pytest.raises(UserError, match="cannot change what"):
+        retry_dataset(str(tmp_path / "out"), settings={"download": {"max_bytes": 5}}, quiet=True)
+    retry_dataset(str(tmp_path / "out"), settings={"download": {"retries": 2}}, quiet=True)
+    assert list(_statuses(tmp_path / "out").values()).count("success") == 4
+
+
+def test_nothing_to_retry_is_no_error(origin, tmp_path):
+    clipmill.download([origin.url("a.mp4")], tmp_path / "out", **HERE)
+    assert retry_dataset(str(tmp_path / "out"), quiet=True).exit_code == 0
+
+
+def test_a_finished_dataset_can_be_resumed_after_a_retry(origin, tmp_path):
+    urls = [origin.url("a.mp4"), origin.url("b.mp4", "flaky", times=1)]
+    clipmill.download(urls, tmp_path / "out", **NO_RETRIES)
+    retry_dataset(str(tmp_path / "out"), as_new_shards=True, quiet=True)
+    data = clipmill.download(urls, tmp_path / "out", **NO_RETRIES)
+    assert len(data) == 2

@@ -110,3 +110,16 @@ def test_a_finished_dataset_can_be_resumed_after_a_retry(origin, tmp_path):
     retry_dataset(str(tmp_path / "out"), as_new_shards=True, quiet=True)
     data = clipmill.download(urls, tmp_path / "out", **NO_RETRIES)
     assert len(data) == 2
+
+
+def test_secrets_are_not_saved_and_must_be_given_again(origin, tmp_path):
+    urls = [origin.url("a.mp4", "flaky", times=1)]
+    settings = {**NO_RETRIES, "headers": {"Authorization": "Bearer s3cret"}}
+    clipmill.download(urls, tmp_path / "out", **settings)
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"s3cret" not in path.read_bytes()
+    with pytest.raises(UserError, match="--headers again"):
+        retry_dataset(str(tmp_path / "out"), quiet=True)
+    again = {"download": {"headers": {"Authorization": "Bearer s3cret"}}}
+    assert retry_dataset(str(tmp_path / "out"), settings=again, quiet=True).counts.successes == 1
+    assert origin.requests[-1].headers["Authorization"] == "Bearer s3cret"

@@ -32,7 +32,11 @@ def command(
     if status.dropped:
         typer.echo(f"  dropped    {status.dropped:,}")
     typer.echo(f"  downloaded {status.bytes_downloaded / 1e6:,.1f} MB")
+    if status.error_classes:
+        typer.echo("failures by class")
     for label, number in status.error_classes.items():
         typer.echo(f"  {number:>8,} x {label}")
+    if status.top_messages:
+        typer.echo("most frequent messages")
     for message, number in status.top_messages:
         typer.echo(f"  {number:>8,} x {message}")

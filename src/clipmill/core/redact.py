@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+REDACTED = "REDACTED"
+
 _USERINFO = re.compile(r"(?<=://)[^/?#@\s]+@")
 _SECRET = re.compile(
     r"(?i)(?<=[?&;])("

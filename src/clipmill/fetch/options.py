@@ -10,11 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ByteSize, Field, PositiveFloat, PositiveInt, SecretStr
 
 from clipmill.core.config import Config
-from clipmill.core.redact import redact_url
+from clipmill.core.redact import REDACTED, redact_url
 
 DEFAULT_USER_AGENT = f"clipmill/{version('clipmill')}"
-REDACTED = "REDACTED"
-
 _HOW = frozenset(
     {
         "connect_timeout_seconds",

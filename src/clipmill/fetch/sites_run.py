@@ -19,7 +19,7 @@ from clipmill.fetch.sites_info import clean_info, pick_subtitles
 from clipmill.media.subtitles import parse_subtitles
 
 MAX_SUBTITLE_BYTES = 50_000_000
-_ASK_STEP_BYTES = 8 << 20
+_FIRST_STEP_BYTES, _LAST_STEP_BYTES = 1 << 20, 16 << 20
 _MAX_HOPS = 3
 # A stretch that is nearly all of a video is fetched faster as the whole.
 _WORTHWHILE_SHARE = 0.8
@@ -125,7 +125,8 @@ class Run:
         self._check_limit(self._before + coming)
         wanted = self._before + coming
         if wanted > self._granted:
-            step = 0 if status.get("total_bytes") else _ASK_STEP_BYTES
+            step = min(max(self._now, _FIRST_STEP_BYTES), _LAST_STEP_BYTES)
+            step = 0 if status.get("total_bytes") else step
             self._granted = min(wanted + step, max(self._limit, wanted))
             self._ask({"kind": "need", "size": self._granted, "bytes": self.total_bytes})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -184,11 +184,13 @@ class ParquetFormat(ShardFormat):
 
 def _present(batch: pa.RecordBatch, media: Sequence[str]) -> dict[str, list[bool]]:
     """Which rows have which media, without making Python values of them."""
-    found = {}
+    found: dict[str, list[bool]] = {}
     for name in media:
-        cells = batch.column(name) if name in batch.schema.names else None
-        places = cells if cells is not None else pc.struct_field(batch.column("media"), name)
-        found[name] = places.is_valid().to_pylist()
+        if name in batch.schema.names:
+            cells = batch.column(name)
+        else:
+            cells = pc.struct_field(batch.column("media"), name)
+        found[name] = [bool(valid) for valid in cells.is_valid().to_pylist()]
     return found
 
 

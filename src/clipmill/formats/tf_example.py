@@ -47,7 +47,7 @@ def feature(name: str, value: Any) -> bytes:
     if all(isinstance(part, int) and part in INT64_RANGE for part in values):
         number, packed = _INT64_LIST, b"".join(_varint(part & (2**64 - 1)) for part in values)
         content = _delimited(1, packed)
-    elif all(isinstance(part, int | float) for part in values):
+    elif _are_floats(values):
         number, content = _FLOAT_LIST, _delimited(1, struct.pack(f"<{len(values)}f", *values))
     else:
         if not all(isinstance(part, str | bytes) for part in values):
@@ -58,6 +58,12 @@ def feature(name: str, value: Any) -> bytes:
         number, content = _BYTES_LIST, b"".join(_delimited(1, part) for part in raw)
     kind = _delimited(number, content)
     return _delimited(1, _delimited(1, name.encode()) + _delimited(2, kind))
+
+
+def _are_floats(values: list[Any]) -> bool:
+    return any(isinstance(part, float) for part in values) and all(
+        isinstance(part, int | float) for part in values
+    )
 
 
 def _raw(value: str | bytes) -> bytes:

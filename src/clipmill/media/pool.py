@@ -88,7 +88,7 @@ class MediaPool:
         return [process.pid for process in self._alive]
 
     def close(self) -> None:
-        """End every process at once, whatever it is doing."""
+        """End every process at once; calls under way are cancelled."""
         for process in list(self._alive):
             self._end(process)
 
@@ -142,6 +142,7 @@ class _MediaProcess:
         self._connection = Connection(ours.detach())
         self._stderr_tail = b""
         self._ready = False
+        self._pending: asyncio.Future[Any] | None = None
         self._loop = asyncio.get_running_loop()
         assert self._popen.stderr is not None
         self._stderr = self._popen.stderr
@@ -165,9 +166,8 @@ class _MediaProcess:
         return await self._answer(job, deadline_seconds)
 
     async def _answer(self, job: tuple[str, dict[str, Any]] | None, seconds: float) -> Any:
-        answer = self._loop.create_future()
-        descriptor = self._connection.fileno()
-        self._loop.add_reader(descriptor, self._receive, answer)
+        answer = self._pending = self._loop.create_future()
+        self._loop.add_reader(self._connection.fileno(), self._receive, answer)
         try:
             if job:
                 self._connection.send(job)
@@ -180,15 +180,22 @@ class _MediaProcess:
         except (EOFError, ConnectionError):
             raise self._lost() from None
         finally:
-            self._loop.remove_reader(descriptor)
+            self._pending = None
+            if not self._connection.closed:
+                self._loop.remove_reader(self._connection.fileno())
 
     def end(self) -> None:
-        """Kill the process and release what it held."""
+        """Kill the process and release what it held; whoever waits for an answer is cancelled."""
+        if self._stderr.closed:
+            return
         self._popen.kill()
         self._popen.wait()
         self._loop.remove_reader(self._stderr.fileno())
+        self._loop.remove_reader(self._connection.fileno())
         self._stderr.close()
         self._connection.close()
+        if self._pending:
+            self._pending.cancel()
 
     def _receive(self, answer: asyncio.Future[Any]) -> None:
         # Answers are small and written in one piece, so this does not wait for the rest of one.

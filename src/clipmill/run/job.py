@@ -42,5 +42,7 @@ class Job:
         return shard_name(shard, self.recipe.write.shard_digits)
 
     def rows_to_do(self, shard: int) -> int:
-        """Number of rows a shard has to go through."""
+        """Number of rows of a shard that are not just carried over."""
+        if shard in self.retry:
+            return len(self.retry[shard])
         return self.plan.rows_in(shard - self.first_shard)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from clipmill.core.errors import InputError, UserError
 from clipmill.core.keys import row_of_key
 from clipmill.core.outcome import Counts
+from clipmill.core.redact import REDACTED
 from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
 from clipmill.run.input import Input, plan_of_rows, reopen_input, saved_plan
@@ -82,6 +83,7 @@ def _recipe_of(
     saved = dict(dataset.manifest["recipe"])
     for section, values in settings.items():
         saved[section] = {**saved.get(section, {}), **values}
+    _ask_for_secrets(saved["download"])
     saved["write"] = {**saved.get("write", {}), "to": output.url}
     recipe = load_recipe(saved)
     if recipe.fingerprint() != dataset.manifest["fingerprint"]:
@@ -90,6 +92,18 @@ def _recipe_of(
             "headers, workers and the like)."
         )
     return recipe
+
+
+def _ask_for_secrets(download: Mapping[str, Any]) -> None:
+    """Refuse to send placeholders where the run had secrets, which are never saved."""
+    secret = [
+        name for name in ("headers", "proxy", "site_options") if REDACTED in str(download.get(name))
+    ]
+    if secret:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in secret)
+        raise UserError(
+            f"The run was given secrets that are not saved with the dataset: give {options} again."
+        )
 
 
 class _Retry:

@@ -118,8 +118,9 @@ class ShardPass:
                     self._bench.stages.write -= len(batch)
                 for _, work, worked in batch:
                     work.done_with()
-                    downloaded = (worked.fetch or {}).get("downloaded_bytes") or 0
-                    self._report(worked.outcome.status, worked.outcome.error_class, downloaded)
+                    if worked.carried is None:
+                        downloaded = (worked.fetch or {}).get("downloaded_bytes") or 0
+                        self._report(worked.outcome.status, worked.outcome.error_class, downloaded)
         finally:
             await _cancel({work.task for work in works.values()})
 

@@ -153,9 +153,10 @@ def _table(columns: Mapping[str, pa.Array[Any]], rows: int) -> pa.Table:
 
 def _array(values: list[Any]) -> pa.Array[Any]:
     try:
-        return pa.array(values)
+        made: pa.Array[Any] = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
         return _texts(values)
+    return made
 
 
 def _array_as(values: list[Any], kind: pa.DataType) -> pa.Array[Any]:

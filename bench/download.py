@@ -69,6 +69,7 @@ class Job:
         return self.folder / "out"
 
 
+BUSY = 0.5  # load average beyond which other work shows in the figures
 Program = Callable[[Job], list[str]]
 
 
@@ -248,6 +249,7 @@ def machine() -> dict[str, Any]:
         "memory_mb": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MB,
         "system": platform.platform(),
         "python": platform.python_version(),
+        "load_average": os.getloadavg()[0],
     }
 
 
@@ -280,6 +282,8 @@ def main() -> int:
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders go
     options.work.mkdir(parents=True, exist_ok=True)
+    if (load := os.getloadavg()[0]) > BUSY:
+        print(f"The machine is busy (load average {load:.1f}): wall times will tell little.")
     began = time.time()
     report: dict[str, Any] = {"machine": machine(), "failed": None}
     try:

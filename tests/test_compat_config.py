@@ -251,8 +251,26 @@ def test_get_info():
 
 
 def test_other_yt_dlp_options_reach_yt_dlp_except_those_the_peer_overrides():
-    download = metadata(cookiefile="cookies.txt", quiet=False, skip_download=False)
-    assert download.site_options == {"cookiefile": "cookies.txt"}
+    download = metadata(sleep_interval=3, quiet=False, skip_download=False, ignoreerrors=False)
+    assert download.site_options == {"sleep_interval": 3}
+
+
+def test_yt_dlp_options_that_count_for_every_source_have_names_of_their_own():
+    download = metadata(
+        cookiefile="cookies.txt", proxy="http://proxy:1", ratelimit=1000, nocheckcertificate=True
+    )
+    assert download.cookies_file == "cookies.txt"
+    assert download.proxy_url() == "http://proxy:1"
+    assert download.rate_limit_bytes_per_second == 1000
+    assert download.ignore_tls_errors
+    assert download.site_options == {}
+
+
+def test_yt_dlp_options_that_run_commands_are_refused_before_anything_is_done():
+    message = refusal(
+        {"reading": {"yt_args": {"yt_metadata_args": {"exec_cmd": "rm -rf /"}}}},
+    )
+    assert message.startswith("config reading.yt_args.yt_metadata_args: 'exec_cmd'")
 
 
 def test_timeout_of_null_is_the_tools_own():

@@ -169,6 +169,15 @@ def test_save_additional_columns_keeps_these_and_no_others(table, tmp_path):
     assert [{"title", "licence", "year"} & set(columns) for columns in kept] == [set(), {"licence"}]
 
 
+def test_an_additional_column_with_a_name_of_ours_is_kept_under_another(
+    origin, write_csv, tmp_path
+):
+    path = write_csv([{"url": origin.url("a.mp4"), "status": "draft"}])
+    video2dataset(path, tmp_path / "out", save_additional_columns=["status"], **HERE)
+    frame = pd.read_parquet(tmp_path / "out/00000.parquet")
+    assert (frame["status"][0], frame["input_status"][0]) == ("success", "draft")
+
+
 def test_encode_formats_of_sound_and_picture(table, tmp_path):
     video2dataset(table, tmp_path / "out", encode_formats={"video": "mp4", "audio": "m4a"}, **HERE)
     assert (tmp_path / "out/00000/00000000.m4a").read_bytes()[4:8] == b"ftyp"
@@ -331,6 +340,15 @@ def test_incremental_with_other_settings_is_refused(table, tmp_path):
     video2dataset(table, tmp_path / "out", **HERE)
     with pytest.raises(OutputError, match="format"):
         video2dataset(table, tmp_path / "out", "webdataset", **HERE)
+
+
+def test_output_of_another_tool_is_left_alone(table, tmp_path):
+    theirs = tmp_path / "out" / "00000_stats.json"
+    theirs.parent.mkdir()
+    theirs.write_text('{"count": 1}')
+    with pytest.raises(OutputError, match="did not write"):
+        video2dataset(table, tmp_path / "out", **HERE)
+    assert names(tmp_path / "out") == ["00000_stats.json"]
 
 
 def test_overwrite_starts_over(table, tmp_path):

@@ -264,6 +264,19 @@ def test_a_member_of_a_local_tar_by_offset(tmp_path, target):
     assert failure(target.with_name("b"), media=beyond).error_class == "truncated"
 
 
+def test_texts_and_pictures_of_a_dataset_come_as_they_are(tmp_path, target):
+    members = {"txt": b"", "json": b"{}", "jpg": b"\xff\xd8\xff\xe0JFIF", "npy": b"\x93NUMPY\x01"}
+    for extension, data in members.items():
+        (tmp_path / f"x.{extension}").write_bytes(data)
+        fetched = fetch(target, media=MediaRef(str(tmp_path / f"x.{extension}"), extension))
+        assert target.read_bytes() == data
+        assert fetched.size == len(data)
+        target.unlink()
+    (tmp_path / "x.mp4").write_bytes(b"<html></html>")
+    error = failure(target, media=MediaRef(str(tmp_path / "x.mp4"), "mp4"))
+    assert error.error_class == "not_media"
+
+
 def test_a_stretch_of_a_remote_file_reads_no_more_than_that(target, memory, monkeypatch):
     memory.pipe_file("/bucket/00000.tar", b"x" * 777 + VIDEO + b"y" * 100_000)
     read, real = [], type(memory).cat_file

@@ -172,12 +172,16 @@ def test_a_killed_writer_is_continued(tmp_path, members):
     assert (tmp_path / "x.tar").read_bytes() == (tmp_path / "whole.tar").read_bytes()
 
 
-def test_a_failed_member_leaves_the_tar_as_before(tmp_path):
+def test_a_failed_member_leaves_the_tar_as_before(tmp_path, monkeypatch):
     tar = TarWriter(tmp_path / "x.tar")
     tar.add("a.mp4", b"a")
     before = tar.tell()
     with pytest.raises(FileNotFoundError):
         tar.add("b.mp4", tmp_path / "missing.mp4")
+    (tmp_path / "big").write_bytes(bytes(2_000_000))
+    monkeypatch.setattr(AppendFile, "copy", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tar.add("b.mp4", tmp_path / "big", sha256="known")
     assert tar.tell() == before
     tar.add("c.mp4", b"c")
     tar.close()

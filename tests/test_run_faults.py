@@ -61,6 +61,8 @@ def _settled(folder):
     for row in rows:
         for name in ("seconds", "fetched_at", "attempts", "downloaded_bytes"):
             row["fetch"].pop(name)
+        if row["fetch"]["http_status"] == 206:  # resumed by Range, when it broke off this time
+            row["fetch"]["http_status"] = 200
         row["error_message"] = row["error_class"]
     return rows
 

@@ -89,11 +89,13 @@ def rows_of(path: Path, data: bytes | str, **choices) -> list[dict]:
     return all_rows(open_source(write(path, data), Columns(**choices)))
 
 
-@pytest.mark.parametrize("suffix", COMPRESSIONS)
-@pytest.mark.parametrize("kind", FORMATS)
+COMBINATIONS = [(kind, suffix) for kind in FORMATS for suffix in COMPRESSIONS]
+COMBINATIONS.remove(("parquet", ".gz"))  # Parquet compresses its own pages
+COMBINATIONS.remove(("parquet", ".zst"))
+
+
+@pytest.mark.parametrize(("kind", "suffix"), COMBINATIONS)
 def test_every_format_reads_the_same_rows(tmp_path: Path, kind: str, suffix: str):
-    if kind == "parquet" and suffix:
-        pytest.skip("Parquet compresses its own pages")
     path = write(tmp_path / f"videos.{kind}{suffix}", COMPRESSIONS[suffix](FORMATS[kind](ROWS)))
 
     source = open_source(path)

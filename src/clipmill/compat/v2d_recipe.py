@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clipmill.compat.v2d_arguments import DEFAULT_TMP_DIR, Arguments
@@ -10,6 +11,7 @@ from clipmill.compat.v2d_config import SiteArgs, SiteMetadata, Subsampler, V2dCo
 from clipmill.core.config import Config, parse_config
 from clipmill.core.errors import RecipeError
 from clipmill.fetch.options import FetchOptions
+from clipmill.fetch.sites_options import check_site_options
 from clipmill.run.recipe import Recipe, load_recipe
 from clipmill.sources.paths import is_folder
 
@@ -17,8 +19,17 @@ if TYPE_CHECKING:
     from clipmill.run.prepare import Mode
 
 MODES: dict[str, Mode] = {"incremental": "auto", "overwrite": "overwrite", "extend": "extend"}
-_SET_BY_THE_FETCHER = ("skip_download", "ignoreerrors", "quiet")
-"""yt-dlp options that video2dataset overrides whatever the user says."""
+_SITE_METADATA = "config reading.yt_args.yt_metadata_args"
+_OF_NO_EFFECT = frozenset({"skip_download", "ignoreerrors", "quiet", "no_warnings", "noplaylist"})
+"""yt-dlp options that video2dataset overrides, or that say what clipmill does anyhow."""
+_OWN_NAMES = {
+    "cookiefile": "cookies_file",
+    "max_filesize": "max_bytes",
+    "nocheckcertificate": "ignore_tls_errors",
+    "proxy": "proxy",
+    "ratelimit": "rate_limit_bytes_per_second",
+}
+"""yt-dlp options that clipmill has for every kind of source, under names of its own."""
 
 
 class ProbeArgs(Config):
@@ -137,19 +148,32 @@ def _download(arguments: Arguments, config: V2dConfig) -> dict[str, Any]:
 
 def _sites(asked: SiteArgs) -> dict[str, Any]:
     metadata = asked.yt_metadata_args or SiteMetadata(get_info=False)
-    options = metadata.model_extra or {}
     wanted = metadata.writesubtitles
     return {
+        **_site_options(metadata.model_extra or {}),
         "max_height": asked.download_size,
         "audio_rate": max(asked.download_audio_rate, 0),
         "subtitles": "none" if not wanted else "first" if wanted == "first" else "all",
         "subtitle_languages": metadata.subtitleslangs,
         "automatic_subtitles": metadata.writeautomaticsub,
         "site_info": metadata.get_info,
-        "site_options": {
-            name: value for name, value in options.items() if name not in _SET_BY_THE_FETCHER
-        },
     }
+
+
+def _site_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """yt-dlp's options under the names clipmill has for them, the others as they are."""
+    own = {_OWN_NAMES[name]: value for name, value in options.items() if name in _OWN_NAMES}
+    rest = {
+        name: value
+        for name, value in options.items()
+        if name not in _OWN_NAMES and name not in _OF_NO_EFFECT
+    }
+    try:
+        check_site_options(rest)
+    except RecipeError as error:
+        reason = error.message.removeprefix("site_options: ")
+        raise RecipeError(f"{_SITE_METADATA}: {reason}") from error
+    return {**own, "site_options": rest}
 
 
 def _write(arguments: Arguments, config: V2dConfig) -> dict[str, Any]:

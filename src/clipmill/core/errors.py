@@ -75,7 +75,8 @@ class SampleError(ClipmillError):
         message: the real first cause, in the words of whoever noticed it.
         error_class: short snake_case class that failures are counted by, such as ``timeout``.
         retryable: whether trying again later may succeed.
-        details: facts for the ``fetch`` column, such as ``http_status``, ``attempts``, ``seconds``.
+        details: what was learnt before it failed: facts for the ``fetch`` column, such as
+            ``http_status``, ``attempts``, ``seconds``, or the ``probe``.
     """
 
     status: ClassVar[str]
@@ -88,10 +89,11 @@ class SampleError(ClipmillError):
         retryable: bool = False,
         details: dict[str, Any] | None = None,
     ) -> None:
+        details = details or {}
         super().__init__(message, error_class=error_class, retryable=retryable, details=details)
         self.error_class = error_class
         self.retryable = retryable
-        self.details = details or {}
+        self.details = details
 
 
 class DownloadError(SampleError):

@@ -22,7 +22,11 @@ ZIP_TAIL_BYTES = (1 << 16) + 22
 TAR_READ_BYTES = 1 << 16
 MAX_INDEX_BYTES = 512 << 20
 
+LOCAL_HEADER_BYTES = 30
+"""What stands before every member of a zip, beside its name and extra fields."""
+
 _ENCRYPTED = 0x1
+_METHODS = {9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstd", 95: "xz"}
 _BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -186,7 +190,7 @@ class ZipIndex(Index):
         self.file = None
 
     def _parse(self, file: RangeFile) -> None:
-        with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]  # RawIOBase reads bytes
+        with zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
                 if not info.is_dir():
                     self.members[info.filename] = _zip_member(info)
@@ -201,14 +205,14 @@ def _zip_member(info: zipfile.ZipInfo) -> Member:
     if info.flag_bits & _ENCRYPTED:
         obstacle = "is encrypted"
     elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        method = zipfile.compressor_names.get(info.compress_type, str(info.compress_type))
+        method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
         obstacle = f"is compressed by {method}, which is not supported (deflate and none are)"
     name_size = len(info.orig_filename.encode("utf-8", "surrogatepass"))
     return Member(
         info.header_offset,
         info.compress_size,
         info.file_size,
-        zipfile.sizeFileHeader + name_size + len(info.extra),  # type: ignore[attr-defined]  # left out of typeshed
+        LOCAL_HEADER_BYTES + name_size + len(info.extra),
         info.compress_type,
         info.CRC,
         obstacle,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-import zipfile
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
 from clipmill.core.errors import RunError
-from clipmill.fetch.archive_index import Member
+from clipmill.fetch.archive_index import LOCAL_HEADER_BYTES, Member
 from clipmill.fetch.archive_ranges import Ranges
 from clipmill.fetch.failures import failure
 from clipmill.fetch.manners import Effort
@@ -20,7 +19,6 @@ from clipmill.fetch.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
 
 _INFLATE_BYTES = 1 << 20
 _LOCAL_HEADER = struct.Struct("<26xHH")
-_LOCAL_HEADER_BYTES = 30
 _LOCAL_MAGIC = b"PK\x03\x04"
 # A local header may hold more extra fields than its copy in the index; this much is foreseen.
 _SPARE_BYTES = 256
@@ -144,11 +142,12 @@ async def _packed(
 
 def _header_end(head: bytes, member: Member, shown: str) -> int | None:
     """Where a zip member's data start, by its local header; None when more of it is needed."""
-    if len(head) < _LOCAL_HEADER_BYTES:
+    if len(head) < LOCAL_HEADER_BYTES:
         return None
     if not head.startswith(_LOCAL_MAGIC):
         raise failure("bad_archive", f"{shown} is not where the archive's index says.")
-    return member.start + _LOCAL_HEADER_BYTES + sum(_LOCAL_HEADER.unpack_from(head))
+    name_size, extra_size = _LOCAL_HEADER.unpack_from(head)
+    return int(member.start + LOCAL_HEADER_BYTES + name_size + extra_size)
 
 
 async def _inflated(packed: AsyncGenerator[bytes], shown: str) -> AsyncGenerator[bytes]:
@@ -162,6 +161,3 @@ async def _inflated(packed: AsyncGenerator[bytes], shown: str) -> AsyncGenerator
         yield inflater.flush()
     except zlib.error as error:
         raise failure("bad_archive", f"{shown} cannot be inflated: {error}") from error
-
-
-assert _LOCAL_HEADER.size == _LOCAL_HEADER_BYTES == zipfile.sizeFileHeader  # type: ignore[attr-defined]  # left out of typeshed

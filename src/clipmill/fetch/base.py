@@ -72,7 +72,7 @@ class Fetched:
 
 
 class Budget(Protocol):
-    """Bytes that may wait on disk between fetching and writing, shared by all fetches of a worker."""
+    """Bytes that may wait on disk between fetching and writing, for a worker's fetches together."""
 
     async def reserve(self, size: int) -> None:
         """Wait until ``size`` more bytes fit; the oldest request in line is never kept waiting."""
@@ -93,5 +93,5 @@ class Fetcher(ABC):
                 at ``request.target`` then.
         """
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  most have nothing to release
         """Release connections and child processes."""

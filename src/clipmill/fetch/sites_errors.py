@@ -81,7 +81,10 @@ _SAYINGS: tuple[tuple[str, str, float | None, str], ...] = (
     (r"connection|remote end closed|network is unreachable|proxy", "connect", 0.0, ""),
     (r"incomplete|bytes read|more expected|did not get any data|fragment", "truncated", 0.0, ""),
 )
-_COMPILED = tuple((re.compile(pattern, re.I), *rest) for pattern, *rest in _SAYINGS)
+_COMPILED = tuple(
+    (re.compile(pattern, re.I), error_class, wait_seconds, advice)
+    for pattern, error_class, wait_seconds, advice in _SAYINGS
+)
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _BOILERPLATE = re.compile(

@@ -23,6 +23,8 @@ _FIRST_STEP_BYTES, _LAST_STEP_BYTES = 1 << 20, 16 << 20
 _MAX_HOPS = 3
 # A stretch that is nearly all of a video is fetched faster as the whole.
 _WORTHWHILE_SHARE = 0.8
+# Their edit lists tell a player to skip what precedes the start back to its key frame.
+_CUTTABLE = ("m4a", "m4v", "mov", "mp4")
 
 Ask = Callable[[Any], Any]
 
@@ -219,6 +221,8 @@ class Run:
                 continue
             if part.get("protocol") not in ("http", "https"):
                 return f"the site streams it by {part.get('protocol')}"
+            if part.get("ext") not in _CUTTABLE:
+                return f"{part.get('ext')} cannot be cut exactly without decoding"
             if not self._has_ranges(part):
                 return "the site has no Range requests"
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,7 @@ class StorageFetcher(Fetcher):
         try:
             place = request.media or await self.place(request.url)
             chunks = await self.run(lambda: self.open(place, stop), effort)
-            self._check_size(chunks.size, effort)
+            self._check_size(chunks.size, place, effort)
             if not request.modalities:
                 return self._fetched(None, request, effort, place, chunks.size)
             copied = await self._copy(request, chunks, allowance, effort)
@@ -171,8 +172,8 @@ class StorageFetcher(Fetcher):
                 return filesystem, inside
         return filesystem, filesystem._strip_protocol(url)
 
-    def _check_size(self, size: int, effort: Effort) -> None:
-        if size == 0:
+    def _check_size(self, size: int, place: MediaRef, effort: Effort) -> None:
+        if size == 0 and _should_be_media(place):
             raise failure("empty_body", f"{effort.final_url} holds no bytes.")
         if size > self._options.max_bytes:
             raise failure(
@@ -190,7 +191,7 @@ class StorageFetcher(Fetcher):
         size: int,
     ) -> Fetched:
         found = sniff(copied.head[:HEAD_BYTES]) if copied else None
-        if found and not found.may_be_media:
+        if found and not found.may_be_media and _should_be_media(place):
             request.target.unlink(missing_ok=True)
             raise failure(
                 "not_media",
@@ -207,6 +208,12 @@ class StorageFetcher(Fetcher):
             seconds=effort.seconds,
             downloaded_bytes=effort.downloaded_bytes,
         )
+
+
+def _should_be_media(place: MediaRef) -> bool:
+    """Whether the bytes claim to be media; a dataset's texts and pictures come this way too."""
+    guess, _ = mimetypes.guess_type(f"x.{place.extension}")
+    return guess is None or guess.startswith(("video/", "audio/"))
 
 
 def _shown(request: FetchRequest) -> str:

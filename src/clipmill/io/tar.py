@@ -31,6 +31,9 @@ from clipmill.io.tar_header import (
 RECORD_BYTES = 20 * BLOCK_BYTES
 """Tar programs read and write this much at a time; a tar's size is a multiple of it."""
 
+SMALL_BYTES = 1 << 20
+"""Files up to this size are read and written at once, which beats copying them in the kernel."""
+
 MAX_EXTENSION_BYTES = 1 << 20
 """Longest extension header believed; names are far shorter."""
 
@@ -83,6 +86,8 @@ class TarWriter:
         Raises:
             ValueError: the name is absolute, or leads out of the tar.
         """
+        if isinstance(data, Path) and (size := data.stat().st_size) <= SMALL_BYTES:
+            data = data.read_bytes()
         file = self._file
         with file.all_or_nothing():
             if isinstance(data, bytes):
@@ -90,7 +95,6 @@ class TarWriter:
                 offset = file.position + len(header)
                 file.write(header, data, bytes(padding(len(data))))
                 return Stored(offset, len(data), sha256 or hashlib.sha256(data).hexdigest())
-            size = data.stat().st_size
             file.write(member_header(name, size))
             offset = file.position
             digest = None if sha256 else hashlib.sha256()

@@ -73,6 +73,21 @@ def prepare(
             (``container_mismatch``).
     """
     facts = probe(path, keyframes=keep_keyframes)
+    try:
+        return _prepared(path, facts, audio_path, wanted, folder, keep_keyframes)
+    except ProcessError as error:
+        error.details["probe"] = facts  # what was learnt stays with the failed row
+        raise
+
+
+def _prepared(
+    path: Path,
+    facts: Probe,
+    audio_path: Path | None,
+    wanted: Mapping[str, str],
+    folder: Path,
+    keep_keyframes: bool,
+) -> Prepared:
     sound_facts = probe(audio_path) if audio_path else facts
     members: dict[str, PreparedFile] = {}
     if "video" in wanted:

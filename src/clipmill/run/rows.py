@@ -59,6 +59,7 @@ FETCH_TYPE = pa.struct(
         ("seconds", pa.float64()),
         ("fetched_at", pa.timestamp("ms", tz="UTC")),
         ("sections", pa.list_(pa.list_(pa.float64()))),
+        ("notes", pa.list_(pa.string())),
     ]
 )
 PLACE_TYPE = pa.struct([("offset", pa.int64()), ("size", pa.int64()), ("sha256", pa.string())])
@@ -147,4 +148,5 @@ def fetch_row(fetched: Fetched) -> dict[str, Any]:
         "attempts": fetched.attempts,
         "seconds": round(fetched.seconds, 4),
         "sections": [list(section) for section in fetched.sections] or None,
+        "notes": list(fetched.notes) or None,
     }

@@ -149,6 +149,8 @@ class SourceWork:
                     stages.probe -= 1
         except SampleError as error:
             worked.outcome = Outcome.of_error(error, step)
+            if facts := error.details.get("probe"):
+                worked.probe = probe_row(facts)
             if worked.fetch is None:
                 worked.fetch = _partial_fetch(error)
             shutil.rmtree(self._folder, ignore_errors=True)

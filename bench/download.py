@@ -266,14 +266,13 @@ def run_all(bench: Bench) -> dict[str, Any]:
             for program in bench.programs:
                 bench.run(program, rows, "fast")
     local = list(bench.runs)
-    if options.link:
-        print("the slow link")
-    for connections in options.link:
-        for program in bench.programs:
-            bench.run(program, connections * options.link_rows, "slow", connections)
     if local:
         tables["local"] = local_tables(local, options.few_rows, options.rows)
     if options.link:
+        print("\nthe slow link")
+        for connections in options.link:
+            for program in bench.programs:
+                bench.run(program, connections * options.link_rows, "slow", connections)
         tables["link"] = link_table(bench.server, bench.runs[len(local) :])
     return tables
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import gzip
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tarfile
 
@@ -190,10 +192,11 @@ def test_encode_formats_of_sound_alone_from_a_video_link(table, tmp_path):
     assert statuses(tmp_path / "out").count("success") == 2
 
 
-def test_encode_formats_of_nothing_keeps_metadata_alone(origin, table, tmp_path):
-    video2dataset(table, tmp_path / "out", encode_formats={}, caption_col="title", **HERE)
-    assert origin.requests == []
-    assert len(pd.read_parquet(tmp_path / "out/00000.parquet")) == 3
+def test_encode_formats_of_nothing_keeps_metadata_alone(table, tmp_path):
+    data = video2dataset(table, tmp_path / "out", encode_formats={}, caption_col="title", **HERE)
+    assert data.table().column("status").to_pylist().count("success") == 2
+    stored = names(tmp_path / "out" / "00000")
+    assert stored == [f"{key}.{end}" for key in ("00000000", "00000002") for end in ("json", "txt")]
 
 
 # Inputs
@@ -366,6 +369,20 @@ def test_extend_adds_rows_that_are_new(origin, tmp_path):
     data = video2dataset(path, tmp_path / "out", incremental_mode="extend", **settings)
     assert data.table().column("key").to_pylist() == ["00000000", "00001000"]
     assert origin.count("a.mp4") == 1
+
+
+# Reports
+
+
+def test_wandb_is_told_under_the_peers_metric_names(table, tmp_path):
+    pytest.importorskip("wandb")
+    offline = {**os.environ, "WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path)}
+    words = [table, tmp_path / "out", "--enable_wandb", "--allow_private_addresses"]
+    command = [sys.executable, "-m", "clipmill", "video2dataset", *map(str, words)]
+    subprocess.run(command, env=offline, check=True, capture_output=True)
+    (log,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    for name in ("vid_per_sec", "bytes_per_sec", "success", "failed_to_download", "count"):
+        assert f"total/{name}".encode() in log.read_bytes()
 
 
 # The command

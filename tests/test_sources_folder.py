@@ -149,7 +149,7 @@ def test_a_folder_that_changed_since_planning_is_noticed(tmp_path: Path):
     source.schema()
     write(tmp_path, {"b.mp4": b""})
     source = pickle.loads(pickle.dumps(source))
-    with pytest.raises(InputError, match="had 1 media files .* now has 2"):
+    with pytest.raises(InputError, match=r"had 1 media files .* now has 2"):
         source.read(Part(0, 0, 1))
 
 

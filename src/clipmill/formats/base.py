@@ -141,6 +141,8 @@ class ShardFormat(ABC):
     name: ClassVar[str]
     keeps_text: ClassVar[bool] = True
     """Whether ``txt`` and ``json`` members are written; a table-only layout has columns instead."""
+    members_are_columns: ClassVar[bool] = False
+    """Whether media and columns share their names, so that none may be called like the other."""
     needs: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Optional modules it writes with, each with the extra of clipmill that brings it."""
 

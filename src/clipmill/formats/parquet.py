@@ -102,6 +102,7 @@ class ParquetFormat(ShardFormat):
 
     name: ClassVar[str] = "parquet"
     keeps_text: ClassVar[bool] = False
+    members_are_columns: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._held = threading.local()

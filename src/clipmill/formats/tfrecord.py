@@ -159,6 +159,7 @@ class TFRecordFormat(ShardFormat):
     """Records for ``tf.data``, written and read without TensorFlow."""
 
     name: ClassVar[str] = "tfrecord"
+    members_are_columns: ClassVar[bool] = True
     needs: ClassVar[tuple[tuple[str, str], ...]] = ((_MODULE, _EXTRA),)
 
     def writer(self, staging: Path, shard: str) -> TFRecordWriter:

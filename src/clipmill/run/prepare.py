@@ -10,6 +10,7 @@ from clipmill.core.errors import OutputError, RecipeError
 from clipmill.core.extras import require
 from clipmill.core.registry import load
 from clipmill.formats.base import ShardFormat
+from clipmill.formats.tables import check_column_names
 from clipmill.io.folder import Folder
 from clipmill.run.input import Input, last_input
 from clipmill.run.output import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
@@ -92,6 +93,18 @@ def check_recipe(recipe: Recipe) -> None:
         require(module, extra=extra, used_by=f"format {layout.name!r}")
     if recipe.run.wandb is not None:
         require("wandb", extra="wandb", used_by="--wandb")
+
+
+def check_columns(recipe: Recipe, given: Input) -> None:
+    """Refuse input columns that have the name of media where both become columns.
+
+    Raises:
+        OutputError: names the column and the ways out.
+    """
+    layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
+    if layout.members_are_columns:
+        extensions = recipe.write.encode_formats.values()
+        check_column_names(given.source.schema().names, extensions, layout.name)
 
 
 def check_same(

@@ -31,7 +31,14 @@ from clipmill.run.output import (
     shard_ids,
     shard_names,
 )
-from clipmill.run.prepare import Existing, Mode, check_output, check_recipe, check_same
+from clipmill.run.prepare import (
+    Existing,
+    Mode,
+    check_columns,
+    check_output,
+    check_recipe,
+    check_same,
+)
 from clipmill.run.progress import ProgressDisplay
 from clipmill.run.recipe import Recipe
 from clipmill.run.runlog import RunLog
@@ -98,6 +105,7 @@ def run_recipe(
     existing = check_output(output, mode)
     with _removed_if_refused(output):
         given = open_input(recipe, rows, output, scratch)
+        check_columns(recipe, given)
         if existing.dataset is not None and mode != "overwrite":
             check_same(recipe, given, existing.dataset, output, extend=mode == "extend")
         lock = RunLock(output)

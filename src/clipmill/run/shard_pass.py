@@ -13,6 +13,7 @@ import pyarrow as pa
 from clipmill.core.config import fingerprint
 from clipmill.core.errors import ProcessError
 from clipmill.core.keys import sample_key, sample_uid
+from clipmill.core.outcome import Outcome
 from clipmill.core.redact import redact_url
 from clipmill.core.registry import load
 from clipmill.core.sample import MediaRef, Sample
@@ -59,6 +60,7 @@ class ShardPass:
         self._turn = turn
         self._report = report
         self._layout: ShardFormat = load("clipmill.formats", job.recipe.write.format)()
+        self._has_captions = "caption" in job.source.schema().names
         self._started = time.time()
         self._carried: dict[int, CarriedRow] = {}
 
@@ -151,25 +153,35 @@ class ShardPass:
         for sample, worked in batch:
             row = {**worked.carried} if worked.carried else _result_row(sample, worked)
             if worked.outcome.status == "success":
-                members: dict[str, Member] = {
-                    extension: StoredFile(file.path, file.sha256)
-                    for extension, file in worked.members.items()
-                }
-                if self._layout.keeps_text:
-                    if "caption" in self._job.source.schema().names:
-                        members["txt"] = (sample.caption or "").encode()
-                    members["json"] = sample_json({**sample.columns, **row, **_given(sample)})
-                size = sum(file.size for file in worked.members.values())
-                places = volumes.add(sample.key, members, size)
-                row["media"] = {
-                    extension: {"offset": place.offset, "size": place.size, "sha256": place.sha256}
-                    for extension, place in places.items()
-                    if extension in worked.members
-                }
+                try:
+                    row["media"] = self._add(sample, worked, row, volumes)
+                except ProcessError as error:
+                    worked.outcome = Outcome.of_error(error, "write")
+                    row = _result_row(sample, worked)
             row["volume"] = volumes.current
             staging.journal(row, volumes.positions)
             rows.append(row)
         return rows
+
+    def _add(
+        self, sample: Sample, worked: Worked, row: dict[str, Any], volumes: Volumes
+    ) -> dict[str, Any]:
+        """Write one sample's members; the ``media`` struct that tells where they lie."""
+        members: dict[str, Member] = {
+            extension: StoredFile(file.path, file.sha256)
+            for extension, file in worked.members.items()
+        }
+        if self._layout.keeps_text:
+            if self._has_captions:
+                members["txt"] = (sample.caption or "").encode()
+            members["json"] = sample_json({**sample.columns, **row, **_given(sample)})
+        size = sum(file.size for file in worked.members.values())
+        places = volumes.add(sample.key, members, size)
+        return {
+            extension: {"offset": place.offset, "size": place.size, "sha256": place.sha256}
+            for extension, place in places.items()
+            if extension in worked.members
+        }
 
     def _finish(
         self,

@@ -84,8 +84,8 @@ def tar_refs(path: str, members: Mapping[str, TarMember]) -> Refs:
     return in_order(
         [
             media_ref(path, extension, offset=member.offset, size=member.size)
-            for extension, member in members.items()
-            if extension in _KNOWN_EXTENSIONS
+            for name, member in members.items()
+            if (extension := name.rpartition(".")[2]) in _KNOWN_EXTENSIONS
         ]
     )
 

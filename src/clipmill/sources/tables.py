@@ -68,7 +68,7 @@ class Tables:
         Raises:
             InputError: a file cannot be read, the files do not go together, or there are no rows.
         """
-        if self._planned:
+        if self._planned or not self.urls:
             return
         with ThreadPoolExecutor(min(PLANNING_THREADS, max(1, len(self.urls)))) as threads:
             planned = list(threads.map(self._plan_one, self.urls))

@@ -67,9 +67,10 @@ class ShardPass:
     async def run(self) -> dict[str, Any]:
         """Do the whole shard; its stats."""
         job, name = self._job, self._job.name(self._shard)
-        inputs = await asyncio.to_thread(
-            read_shard, job.source, job.plan, self._shard - job.first_shard
-        )
+        async with self._bench.reading:
+            inputs = await asyncio.to_thread(
+                read_shard, job.source, job.plan, self._shard - job.first_shard
+            )
         retry = job.retry.get(self._shard)
         staging = Staging(
             job.scratch,

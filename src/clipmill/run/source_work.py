@@ -85,6 +85,8 @@ class Workbench:
         )
         self.budget = DiskBudget(int(recipe.run.ahead_bytes))
         self.slots = asyncio.Semaphore(recipe.download.concurrency)
+        self.reading = asyncio.Lock()
+        """Held while rows are read: a source goes through its files with one cursor."""
         self.stages = Stages()
 
     async def close(self) -> None:

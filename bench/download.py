@@ -121,8 +121,11 @@ def videos_in(out: Path) -> list[int]:
 class Bench:
     """The programs, the origin they download from, and all runs so far."""
 
-    def __init__(self, server: origin.Origin, programs: dict[str, Program], options: Any) -> None:
-        self.server, self.programs, self.options = server, programs, options
+    def __init__(
+        self, folder: Path, server: origin.Origin, programs: dict[str, Program], options: Any
+    ) -> None:
+        self.folder, self.server, self.programs, self.options = folder, server, programs, options
+        self.count = 0
         self.runs: list[Run] = []
 
     def run(self, program: str, rows: int, kind: str, connections: int | None = None) -> Run:
@@ -130,15 +133,20 @@ class Bench:
         shard_rows = self.options.samples_per_shard
         if kind == "slow":  # a shard for each of the two processes, so that both have work
             shard_rows = math.ceil(rows / 2)
-        with tempfile.TemporaryDirectory(prefix="run-", dir=self.options.work) as name:
-            job = Job(rows, kind, connections, shard_rows, Path(name))
-            urls = [self.server.url(row, kind) for row in range(rows)]
-            job.table.write_text("url\n" + "".join(f"{url}\n" for url in urls))
-            command = self.programs[program](job)
-            os.sync()  # what the run before left to write is not this run's work
-            self.server.forget()
-            usage = measure(command, job.folder, self.options.timeout)
-            run = self._checked(program, job, usage)
+        self.count += 1
+        job = Job(rows, kind, connections, shard_rows, self.folder / f"run-{self.count:03d}")
+        job.folder.mkdir()
+        urls = [self.server.url(row, kind) for row in range(rows)]
+        job.table.write_text("url\n" + "".join(f"{url}\n" for url in urls))
+        command = self.programs[program](job)
+        os.sync()  # what the run before left to write is not this run's work
+        self.server.forget()
+        usage = measure(command, job.folder, self.options.timeout)
+        run = self._checked(program, job, usage)
+        # Emptied, not removed: ext4 makes new files slowly for minutes after many were removed.
+        for path in job.folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                os.truncate(path, 0)
         self.runs.append(run)
         print(
             f"  {program:5} {rows:6} rows  {usage.seconds:7.2f} s  {run.videos_per_second:6.0f} "
@@ -287,9 +295,11 @@ def main() -> int:
     report: dict[str, Any] = {"machine": machine(), "failed": None}
     try:
         programs = find_programs(options)
-        with tempfile.TemporaryDirectory(prefix="origin-", dir=options.work) as folder:
-            with origin.serve(Path(folder), options.work / "media") as server:
-                bench = Bench(server, programs, options)
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=options.work) as name:
+            folder = Path(name)
+            (folder / "origin").mkdir()
+            with origin.serve(folder / "origin", options.work / "media") as server:
+                bench = Bench(folder, server, programs, options)
                 try:
                     report["tables"] = run_all(bench)
                 except BenchError as error:

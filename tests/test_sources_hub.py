@@ -114,7 +114,7 @@ def test_video_cells_are_used_where_they_lie(tmp_path: Path):
     path = tmp_path / "data" / "train-00000-of-00001.parquet"
     pq.write_table(table, path, row_group_size=2)
 
-    source = open_source(str(tmp_path))
+    source = open_source(str(tmp_path), kind="hub")
 
     found = rows(pickle.loads(pickle.dumps(source)))
     assert [row["caption"] for row in found] == ["a", "b", "c", "d"]

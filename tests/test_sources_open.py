@@ -135,7 +135,7 @@ def test_a_kind_can_be_named(tmp_path: Path):
     assert type(open_source(str(tmp_path), Columns(input_format="table"))) is TableSource
     with pytest.raises(RecipeError, match="Did you mean 'table'"):
         open_source(str(tmp_path), kind="tabel")
-    with pytest.raises(InputError, match="no input format 'cvs'.*'csv'"):
+    with pytest.raises(InputError, match=r"no input format 'cvs'.*'csv'"):
         open_source(str(tmp_path), Columns(input_format="cvs"))
 
 

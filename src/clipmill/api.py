@@ -47,7 +47,7 @@ def download(
     report = run_recipe(
         load_recipe(sections), rows=None if is_location else source, mode=mode, quiet=quiet
     )
-    return _opened(report)
+    return opened(report)
 
 
 def open(folder: str | os.PathLike[str]) -> Dataset:
@@ -55,7 +55,13 @@ def open(folder: str | os.PathLike[str]) -> Dataset:
     return Dataset(folder)
 
 
-def _opened(report: RunReport) -> Dataset:
+def opened(report: RunReport) -> Dataset:
+    """The dataset a run was to make, or the error that kept it from being whole.
+
+    Raises:
+        RunError: shards could not be finished.
+        KeyboardInterrupt: the run was asked to stop.
+    """
     if report.interrupted:
         raise KeyboardInterrupt
     if report.shards_failed:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clipmill.api import _opened
+from clipmill.api import opened
 from clipmill.compat.v2d_arguments import Arguments
 from clipmill.compat.v2d_recipe import recipe_of
 from clipmill.core.config import parse_config
@@ -66,4 +66,4 @@ def video2dataset(  # noqa: PLR0913  its arguments are the peer's
         RunError: the run stopped, or shards could not be finished.
     """
     recipe, mode = recipe_of(parse_config(Arguments, dict(locals()), "video2dataset"))
-    return _opened(run_recipe(recipe, mode=mode))
+    return opened(run_recipe(recipe, mode=mode))

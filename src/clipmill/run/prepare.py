@@ -9,6 +9,7 @@ from typing import Any, Literal
 from clipmill.core.errors import OutputError, RecipeError
 from clipmill.core.extras import require
 from clipmill.core.registry import load
+from clipmill.fetch.sites_options import check_site_options
 from clipmill.formats.base import ShardFormat
 from clipmill.formats.tables import check_column_names
 from clipmill.io.folder import Folder
@@ -91,6 +92,7 @@ def check_recipe(recipe: Recipe) -> None:
     layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
     for module, extra in layout.needs:
         require(module, extra=extra, used_by=f"format {layout.name!r}")
+    check_site_options(recipe.download.site_options)
     if recipe.run.wandb is not None:
         require("wandb", extra="wandb", used_by="--wandb")
 

@@ -32,6 +32,8 @@ from clipmill.sources.base import MEDIA_COLUMN
 from clipmill.sources.shard_plan import read_shard
 
 WRITE_BATCH_ROWS = 64
+GATHER_SECONDS = 0.02
+"""Short wait for more rows to be ready: one trip to the writer's thread costs as much as a row."""
 
 
 class ShardPass:
@@ -108,19 +110,18 @@ class ShardPass:
             while len(results) < len(samples):
                 first = len(results)
                 batch = [(samples[first], works[first], await works[first].task)]
+                await asyncio.sleep(GATHER_SECONDS)
                 for row in range(first + 1, min(first + WRITE_BATCH_ROWS, len(samples))):
                     if not works[row].task.done():
                         break
                     batch.append((samples[row], works[row], works[row].task.result()))
                 self._bench.stages.write += len(batch)
                 try:
-                    results += await asyncio.to_thread(
-                        self._write, [(s, w) for s, _, w in batch], staging, volumes
-                    )
+                    results += await asyncio.to_thread(self._write, batch, staging, volumes)
                 finally:
                     self._bench.stages.write -= len(batch)
                 for _, work, worked in batch:
-                    work.done_with()
+                    work.free_budget()
                     if worked.carried is None:
                         downloaded = (worked.fetch or {}).get("downloaded_bytes") or 0
                         self._report(worked.outcome.status, worked.outcome.error_class, downloaded)
@@ -148,10 +149,10 @@ class ShardPass:
         return works
 
     def _write(
-        self, batch: list[tuple[Sample, Worked]], staging: Staging, volumes: Volumes
+        self, batch: list[tuple[Sample, SourceWork, Worked]], staging: Staging, volumes: Volumes
     ) -> list[dict[str, Any]]:
         rows = []
-        for sample, worked in batch:
+        for sample, work, worked in batch:
             row = {**worked.carried} if worked.carried else _result_row(sample, worked)
             if worked.outcome.status == "success":
                 try:
@@ -161,6 +162,7 @@ class ShardPass:
                     row = _result_row(sample, worked)
             row["volume"] = volumes.current
             staging.journal(row, volumes.positions)
+            work.row_written()
             rows.append(row)
         return rows
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -101,7 +100,7 @@ class SourceWork:
     Args:
         bench: shared means.
         samples: rows that want this source, in order.
-        folder: folder for its files, not there yet.
+        target: where it is fetched to; further files in that folder are called after it.
         order: place in line for disk space.
         carried: the finished row and its media, when there is nothing to do but to copy them.
     """
@@ -110,23 +109,32 @@ class SourceWork:
         self,
         bench: Workbench,
         samples: list[Sample],
-        folder: Path,
+        target: Path,
         order: tuple[int, int],
         carried: CarriedRow | None = None,
     ) -> None:
         self._bench = bench
         self._samples = samples
-        self._folder = folder
+        self._target = target
+        self._files = {target}
         self._users = len(samples)
         self._holding: Holding = bench.budget.open(order)
         self.task = asyncio.create_task(self._copy(carried) if carried else self._work())
 
-    def done_with(self) -> None:
-        """One row has been written; after the last one the files go and the budget is freed."""
+    def row_written(self) -> None:
+        """One row is in its shard; after the last one the files go. Called from the writer."""
         self._users -= 1
         if self._users == 0:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._remove_files()
+
+    def free_budget(self) -> None:
+        """Let others use the disk, once the last row is written."""
+        if self._users == 0:
             self._holding.release()
+
+    def _remove_files(self) -> None:
+        for path in self._files:
+            path.unlink(missing_ok=True)
 
     async def _work(self) -> Worked:
         worked = Worked()
@@ -155,16 +163,16 @@ class SourceWork:
                 worked.probe = probe_row(facts)
             if worked.fetch is None:
                 worked.fetch = _partial_fetch(error)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._files.update(self._target.parent.glob(f"{self._target.name}*"))
+            self._remove_files()
         return worked
 
     async def _copy(self, carried: CarriedRow) -> Worked:
         row = carried.row
         worked = Worked(Outcome(row["status"], error_class=row["error_class"]), carried=row)
-        if carried.media:
-            self._folder.mkdir()
         for ref in carried.media:
-            target = self._folder / ref.extension
+            target = self._target.with_name(f"{self._target.name}.{ref.extension}")
+            self._files.add(target)
             request = FetchRequest(url=row["url"] or "", target=target, media=ref)
             async with self._bench.slots:
                 fetched = await self._bench.router.fetch(request, self._holding)
@@ -172,21 +180,23 @@ class SourceWork:
         return worked
 
     async def _fetch(self) -> Fetched:
-        self._folder.mkdir()
         first = self._samples[0]
         modalities = tuple(self._bench.recipe.write.encode_formats)
         main, audio = _pick_media(first.media, modalities)
         request = FetchRequest(
             url=first.url or "",
-            target=self._folder / "source",
+            target=self._target,
             modalities=modalities,
             spans=_all_spans(self._samples),
             media=main,
         )
         fetched = await self._bench.router.fetch(request, self._holding)
         if audio is not None:
-            request = FetchRequest(url=first.url or "", target=self._folder / "sound", media=audio)
+            target = self._target.with_name(f"{self._target.name}.sound")
+            request = FetchRequest(url=first.url or "", target=target, media=audio)
             fetched.audio_path = (await self._bench.router.fetch(request, self._holding)).path
+        if fetched.audio_path is not None:
+            self._files.add(fetched.audio_path)
         return fetched
 
     async def _prepare(self, fetched: Fetched, worked: Worked) -> None:
@@ -196,10 +206,11 @@ class SourceWork:
             audio_path=fetched.audio_path,
             wanted=dict(self._bench.recipe.write.encode_formats),
             keep_keyframes=self._bench.recipe.probe.keyframes,
-            folder=self._folder,
+            folder=self._target.parent,
         )
         worked.probe = probe_row(prepared.probe)
         for extension, file in prepared.members.items():
+            self._files.add(file.path)
             known = fetched.sha256 if file.path == fetched.path else file.sha256
             worked.members[extension] = MemberFile(file.path, file.size, known)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from clipmill.core.outcome import Counts
 from clipmill.run.events import Event, Progress, ShardDone, ShardFailed
@@ -27,6 +28,7 @@ class Tally:
     shards_done: int = 0
     shards_failed: dict[int, str] = field(default_factory=dict)
     stages: dict[str, int] = field(default_factory=dict)
+    newest_stats: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     _recent: deque[tuple[float, int, int]] = field(default_factory=deque)
 
@@ -40,6 +42,7 @@ class Tally:
             )
         elif isinstance(event, ShardDone):
             self.shards_done += 1
+            self.newest_stats = event.stats
             self.shards_failed.pop(event.shard, None)
         elif isinstance(event, ShardFailed) and event.final:
             self.shards_failed[event.shard] = event.reason

@@ -40,11 +40,23 @@ class WandbReport:
             "total/count": counts.count,
             "worker/vid_per_sec": rows,
             "worker/bytes_per_sec": size,
+            **self._newest(tally),
         }
         if time.monotonic() - self._table_time >= TABLE_SECONDS:
             self._table_time = time.monotonic()
             metrics["status"] = self._table(tally)
         self._run.log(metrics)
+
+    def _newest(self, tally: Tally) -> dict[str, float]:
+        """Shares within the newest finished shard, which the peer calls its worker's."""
+        stats = tally.newest_stats
+        count = max(stats.get("count", 0), 1)
+        names = ("success", "failed_to_download", "failed_to_subsample")
+        shares = {
+            f"worker/{name}": stats.get("successes" if name == "success" else name, 0) / count
+            for name in names
+        }
+        return {**shares, "worker/count": stats.get("count", 0)}
 
     def _table(self, tally: Tally) -> Any:
         rows = [("success", tally.counts.successes), *tally.top_errors(TABLE_ROWS)]

@@ -147,7 +147,7 @@ def _kind_of_names(files: Iterable[str], url: str) -> str | None:
     if media and tables:
         raise InputError(
             f"The folder {redact_url(url)} holds both media ({media[0]}) and tables ({tables[0]}). "
-            "Give the table's path, or input_format='folder' to read the media."
+            "Give the table's path, or say with input_format which is meant: folder, table or hub."
         )
     if media:
         return "folder"

@@ -14,7 +14,8 @@ from clipmill.sources.base import Source
 from clipmill.sources.columns import Columns
 from clipmill.sources.folder_kind import MEDIA_EXTENSIONS, kind_of_folder
 from clipmill.sources.memory import open_rows
-from clipmill.sources.paths import expand, is_folder, is_http
+from clipmill.sources.paths import expand, is_folder
+from clipmill.sources.streams import is_http
 from clipmill.sources.table_format import (
     FORMAT_ALIASES,
     TABLE_EXTENSIONS,
@@ -90,6 +91,12 @@ def _kind_of(paths: Sequence[str]) -> str:
     """Which source reads what is there."""
     if paths[0].startswith("hf://datasets/") and paths[0].count("/") <= 4 and "*" not in paths[0]:
         return "hub"
+    for path in paths:
+        if is_http(path) and extension_of(path) in MEDIA_EXTENSIONS:
+            raise InputError(
+                f"{redact_url(path)} is a media file, and an input is a table, folder or "
+                "dataset. Give a list of URLs, such as [url], or a text file with one per line."
+            )
     found = [path for one in paths for path in expand(one)]
     if len(found) == 1 and is_folder(found[0]):
         return kind_of_folder(found[0])
@@ -97,10 +104,5 @@ def _kind_of(paths: Sequence[str]) -> str:
     if extensions <= _TAR_EXTENSIONS:
         return "shards"
     if extensions <= MEDIA_EXTENSIONS:
-        if is_http(found[0]):
-            raise InputError(
-                f"{redact_url(found[0])} is a media file, and an input is a table, folder or "
-                "dataset. Give a list of URLs, such as [url], or a text file with one per line."
-            )
         return "folder"
     return "table"

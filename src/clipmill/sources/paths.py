@@ -10,7 +10,7 @@ from typing import Any
 
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
-from clipmill.sources.streams import file_system, is_local, reading
+from clipmill.sources.streams import file_system, is_http, is_local, reading
 
 MAX_BRACE_NAMES = 1_000_000
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*|(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?|[a-zA-Z]\.\.[a-zA-Z])\}")
@@ -94,11 +94,6 @@ def _normal(text: str) -> str:
     return os.path.abspath(os.path.expanduser(text)) if is_local(text) else text
 
 
-def is_http(url: str) -> bool:
-    """Whether this is an HTTP URL, where ``?`` starts a query and folders cannot be listed."""
-    return url.startswith(("http://", "https://"))
-
-
 def is_folder(url: str) -> bool:
     """Whether a path or URL is a folder that can be listed."""
     if is_local(url):
@@ -115,6 +110,8 @@ def _exists(url: str) -> bool:
         return os.path.exists(url)
     if _has_pattern(url):
         return False
+    if is_http(url):  # asking costs as much as opening, which says what is wrong
+        return True
     fs, path = file_system(url)
     with reading(url):
         return bool(fs.exists(path))

@@ -17,10 +17,10 @@ from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source
 from clipmill.sources.column_types import unify
 from clipmill.sources.columns import Columns
 from clipmill.sources.folder_kind import list_folder
-from clipmill.sources.paths import expand, is_folder, is_http
+from clipmill.sources.paths import expand, is_folder
 from clipmill.sources.row_shape import RowShape
 from clipmill.sources.shard_media import Refs, TableMedia, holds_media
-from clipmill.sources.streams import file_system
+from clipmill.sources.streams import file_system, is_http
 from clipmill.sources.table_format import extension_of
 from clipmill.sources.tables import PLANNING_THREADS, Tables
 

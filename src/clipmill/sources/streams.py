@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 import fsspec
@@ -34,6 +35,11 @@ def is_local(url: str) -> bool:
     return "://" not in url and "::" not in url
 
 
+def is_http(url: str) -> bool:
+    """Whether this is an HTTP URL, where ``?`` starts a query and folders cannot be listed."""
+    return url.startswith(("http://", "https://"))
+
+
 def file_system(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL and the path inside it.
 
@@ -41,8 +47,10 @@ def file_system(url: str) -> tuple[Any, str]:
         InputError: the protocol is unknown.
         MissingExtra: the library for the protocol is not installed.
     """
+    # Offsets only mean something in bytes as they are stored, not as a server packs them to send.
+    options = {"headers": {"Accept-Encoding": "identity"}} if is_http(url) else {}
     try:
-        return cast(tuple[Any, str], fsspec.core.url_to_fs(url))
+        return cast(tuple[Any, str], fsspec.core.url_to_fs(url, **options))
     except ImportError as error:
         extra = _EXTRA_OF_PROTOCOL.get(url.split("://")[0])
         hint = f'pip install "clipmill[{extra}]"' if extra else str(error)
@@ -61,7 +69,8 @@ def reading(url: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(f"There is no {redact_url(url)}.") from error
+        cause = f" ({redact_url(str(error.__cause__))})" if error.__cause__ else ""
+        raise InputError(f"There is no {redact_url(url)}{cause}.") from error
     except _file_errors() as error:
         cause = redact_url(str(error) or type(error).__name__)
         raise InputError(f"{redact_url(url)} cannot be read: {cause}") from error
@@ -130,7 +139,24 @@ def open_stored(url: str) -> pa.NativeFile:
     if is_local(url):
         return pa.OSFile(url, "rb")
     fs, path = file_system(url)
+    if is_http(url) and not _serves_parts(url):
+        return pa.PythonFile(fs.open(path, "rb", block_size=0), mode="r")
     return pa.PythonFile(fs.open(path, "rb"), mode="r")
+
+
+@lru_cache(maxsize=1024)
+def _serves_parts(url: str) -> bool:
+    """Whether a web server obeys Range requests; those that do not rarely say so."""
+    fs, path = file_system(url)
+    with fs.open(path, "rb", cache_type="none") as file:
+        if not file.seekable():
+            return False
+        file.seek(1)
+        try:
+            file.read(1)
+        except ValueError:  # how fsspec says it
+            return False
+    return True
 
 
 def open_plain(url: str, compression: Compression | None) -> pa.NativeFile:

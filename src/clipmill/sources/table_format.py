@@ -124,6 +124,11 @@ def detect_format(facts: FileFacts) -> str:
         )
     named = FORMAT_ALIASES.get(extension_of(facts.url))
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise InputError(
+            f"{redact_url(facts.url)} is a web page, not a table. To download what a page shows, "
+            "give a list of pages, or a text file with one per line."
+        )
     if named in ("parquet", "arrow"):
         raise InputError(
             f"{redact_url(facts.url)} is called {named} but is not: "

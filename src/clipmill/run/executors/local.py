@@ -112,7 +112,7 @@ class _Crew:
         A shard whose worker died is tried again alone: should it be what kills workers, it takes no
         other shard along.
         """
-        while len(self._workers) < self._size and self._todo and not self._any_idle():
+        while len(self._workers) < self._size and len(self._todo) > self._idle():
             self._workers.append(_WorkerProcess.start(self._job))
         for room in range(SHARDS_IN_HAND):
             for worker in self._workers:
@@ -126,8 +126,8 @@ class _Crew:
                     worker.shards.add(shard)
                     worker.send(shard)
 
-    def _any_idle(self) -> bool:
-        return any(not worker.shards for worker in self._workers)
+    def _idle(self) -> int:
+        return sum(not worker.shards for worker in self._workers)
 
     def listen(self, timeout_seconds: float) -> None:
         ready = wait([worker.connection for worker in self._workers], timeout_seconds)

@@ -178,6 +178,7 @@ class Bench:
             requests=len(seen),
             first_byte_seconds=first - usage.started,
             transfer_seconds=last - first,
+            tail_seconds=usage.started + usage.seconds - last,
             busy_connections=sum(r.end - r.start for r in seen) / (last - first),
         )
 

@@ -25,6 +25,7 @@ class Run:
     requests: int
     first_byte_seconds: float
     transfer_seconds: float  # from the first request to the last byte
+    tail_seconds: float  # from the last byte to the end of the program
     busy_connections: float  # mean of requests in flight over the transfer
 
     @property
@@ -60,6 +61,7 @@ def medians(runs: Sequence[Run]) -> dict[str, float]:
         "rss_mb": lambda r: r.usage.rss_mb,
         "pss_mb": lambda r: r.usage.pss_mb,
         "first_byte_seconds": lambda r: r.first_byte_seconds,
+        "tail_seconds": lambda r: r.tail_seconds,
     }
     return {name: statistics.median(map(of, runs)) for name, of in middle.items()}
 
@@ -74,12 +76,13 @@ def local_tables(runs: list[Run], few: int, many: int) -> dict[str, Any]:
     for rows in (many, few):
         show(
             f"Whole runs of {rows} rows (medians)",
-            ("", "videos/s", "MB/s", "CPU ms/video", "PSS MB", "RSS MB", "first byte s", "seconds"),
+            ("", "videos/s", "MB/s", "CPU ms/video", "PSS MB", "RSS MB", "first byte s", "tail s", "seconds"),
             [
                 (
                     program,
                     *(m["videos_per_second"], m["mb_per_second"], m["cpu_ms_per_video"]),
-                    *(m["pss_mb"], m["rss_mb"], m["first_byte_seconds"], m["seconds"]),
+                    *(m["pss_mb"], m["rss_mb"], m["first_byte_seconds"], m["tail_seconds"]),
+                    m["seconds"],,
                 )
                 for program in programs
                 for m in [middle[program, rows]]

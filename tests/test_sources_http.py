@@ -43,7 +43,7 @@ def tables(tmp_path: Path) -> Path:
 def plain(tables: Path) -> Iterator[str]:
     handler = functools.partial(Plain, directory=str(tables))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -83,5 +83,5 @@ def test_what_a_server_has_instead_of_a_table_is_said(plain: str):
 
 
 def test_a_server_that_does_not_answer_is_said():
-    with pytest.raises(InputError, match="There is no .*REDACTED.*Cannot connect"):
+    with pytest.raises(InputError, match=r"There is no .*REDACTED.*Cannot connect"):
         open_source("http://127.0.0.1:9/a.csv?token=hunter2").files()

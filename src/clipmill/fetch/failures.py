@@ -29,6 +29,17 @@ ERROR_CLASSES: dict[str, bool] = {
     "storage": True,
     "bad_archive": False,
     "unavailable": False,
+    "private": False,
+    "login_required": False,
+    "geo_blocked": False,
+    "drm": False,
+    "playlist": False,
+    "unsupported_url": False,
+    "live_stream": True,
+    "bot_check": True,
+    "rate_limited": True,
+    "missing_extra": True,
+    "process_died": True,
     "site": True,
 }
 """Error class -> whether trying again may help. Single failures may know better."""

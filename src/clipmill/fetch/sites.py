@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from clipmill.core.errors import DownloadError, RunError
+from clipmill.core.errors import RunError
 from clipmill.core.redact import redact_url
 from clipmill.core.sample import Subtitle
 from clipmill.fetch.addresses import check_host
@@ -94,9 +94,7 @@ class SitesFetcher(Fetcher):
                 child = None
                 return await _take_over(answer, request, folder, effort)
             except ChildDied as error:
-                raise DownloadError(
-                    f"{effort.final_url}: {error}", error_class="process_died", retryable=True
-                ) from error
+                raise failure("process_died", f"{effort.final_url}: {error}") from error
             finally:
                 if child is not None:
                     await child.kill()
@@ -151,10 +149,10 @@ def _make(folder: Path) -> None:
 
 def _check_installed() -> None:
     if importlib.util.find_spec("yt_dlp") is None:
-        raise DownloadError(
+        raise failure(
+            "missing_extra",
             "Videos on pages need the Python module 'yt_dlp', which is not installed. "
             'Install it with: pip install "clipmill[ytdlp]"',
-            error_class="missing_extra",
         )
 
 
@@ -199,11 +197,11 @@ def _site_failure(answer: dict[str, Any], effort: Effort) -> Exception:
     if "No space left on device" in answer["message"]:
         return RunError(f"Fetched bytes cannot be written: {answer['message']}")
     effort.http_status = answer["http_status"]
-    return DownloadError(
+    return failure(
+        answer["error_class"],
         answer["message"],
-        error_class=answer["error_class"],
         retryable=answer["retryable"],
-        details={"retry_after_seconds": answer["retry_after_seconds"]},
+        retry_after_seconds=answer["retry_after_seconds"],
     )
 
 

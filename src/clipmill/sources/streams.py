@@ -139,9 +139,14 @@ def open_stored(url: str) -> pa.NativeFile:
     if is_local(url):
         return pa.OSFile(url, "rb")
     fs, path = file_system(url)
-    if is_http(url) and not _serves_parts(url):
+    if not can_seek(url):
         return pa.PythonFile(fs.open(path, "rb", block_size=0), mode="r")
     return pa.PythonFile(fs.open(path, "rb"), mode="r")
+
+
+def can_seek(url: str) -> bool:
+    """Whether any part of a stored file can be read without those before it."""
+    return not is_http(url) or _serves_parts(url)
 
 
 @lru_cache(maxsize=1024)
@@ -149,10 +154,8 @@ def _serves_parts(url: str) -> bool:
     """Whether a web server obeys Range requests; those that do not rarely say so."""
     fs, path = file_system(url)
     with fs.open(path, "rb", cache_type="none") as file:
-        if not file.seekable():
-            return False
-        file.seek(1)
         try:
+            file.seek(1)
             file.read(1)
         except ValueError:  # how fsspec says it
             return False

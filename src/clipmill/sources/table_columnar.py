@@ -13,7 +13,7 @@ from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.sources.column_types import normal_schema
 from clipmill.sources.forward import Chunk, ForwardReader
-from clipmill.sources.streams import FileFacts, open_plain, open_stored, reading
+from clipmill.sources.streams import FileFacts, can_seek, open_plain, open_stored, reading
 from clipmill.sources.table_format import TableFormat, TablePlan, check_names
 
 BATCH_ROWS = 8192
@@ -48,14 +48,12 @@ def open_parquet(url: str) -> pq.ParquetFile:
     Raises:
         InputError: the server does not allow reading parts of it.
     """
-    stored = open_stored(url)
-    if not stored.seekable():
-        stored.close()
+    if not can_seek(url):
         raise InputError(
             f"{redact_url(url)} is Parquet, but its server does not allow reading parts. "
             "Download the file first."
         )
-    return pq.ParquetFile(stored, pre_buffer=False)
+    return pq.ParquetFile(open_stored(url), pre_buffer=False)
 
 
 def _parquet_chunks(
@@ -112,8 +110,7 @@ class ArrowFormat(TableFormat):
 def _is_seekable_file(facts: FileFacts) -> bool:
     if facts.compression or not facts.head.startswith(_FILE_MAGIC):
         return False
-    with open_stored(facts.url) as stored:
-        return bool(stored.seekable())
+    return can_seek(facts.url)
 
 
 def _open_file(facts: FileFacts, names: list[str] | None) -> pa.RecordBatchFileReader:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.sources.forward import Chunk, ForwardReader
-from clipmill.sources.streams import FileFacts, open_plain, reading
+from clipmill.sources.streams import FileFacts, can_seek, open_plain, reading
 from clipmill.sources.table_format import TableFormat, TablePlan
 
 BLOCK_BYTES = 1 << 20
@@ -66,8 +66,7 @@ class BlockFormat(TableFormat):
         assert plan.chunk_rows is not None
         assert plan.chunk_bytes is not None
         with reading(facts.url):
-            file = open_plain(facts.url, facts.compression)
-        seekable = facts.compression is None and file.seekable()
+            seekable = facts.compression is None and can_seek(facts.url)
         seek_rows = plan.chunk_rows[:-1] if seekable else plan.chunk_rows[:1]
         parse = partial(self.parse, plan=plan, schema=schema, url=facts.url)
         open_at = partial(_planned_blocks, facts, plan.chunk_rows, plan.chunk_bytes, parse)

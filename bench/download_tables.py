@@ -76,13 +76,16 @@ def local_tables(runs: list[Run], few: int, many: int) -> dict[str, Any]:
     for rows in (many, few):
         show(
             f"Whole runs of {rows} rows (medians)",
-            ("", "videos/s", "MB/s", "CPU ms/video", "PSS MB", "RSS MB", "first byte s", "tail s", "seconds"),
+            (
+                *("", "videos/s", "MB/s", "CPU ms/video"),
+                *("PSS MB", "RSS MB", "first byte s", "tail s", "seconds"),
+            ),
             [
                 (
                     program,
                     *(m["videos_per_second"], m["mb_per_second"], m["cpu_ms_per_video"]),
                     *(m["pss_mb"], m["rss_mb"], m["first_byte_seconds"], m["tail_seconds"]),
-                    m["seconds"],,
+                    m["seconds"],
                 )
                 for program in programs
                 for m in [middle[program, rows]]

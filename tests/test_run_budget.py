@@ -53,3 +53,17 @@ def test_a_waiting_fetch_becomes_the_oldest_and_goes_on():
         assert budget.used == 0
 
     asyncio.run(scene())
+
+
+def test_bytes_that_a_later_row_needs_too_do_not_hold_back_the_rows_between():
+    async def scene():
+        budget = DiskBudget(100)
+        shared, between = budget.open((1, 0)), budget.open((1, 5))
+        await shared.reserve(100)
+        waiting = asyncio.create_task(between.reserve(50))
+        await _settle()
+        assert not waiting.done()
+        shared.needed_next_at((1, 900))  # row 0 is written; row 900 wants the same source
+        await asyncio.wait_for(waiting, 1)
+
+    asyncio.run(scene())

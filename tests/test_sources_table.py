@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import pickle
@@ -15,6 +16,8 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from clipmill.core.errors import InputError
 from clipmill.sources import table_text
@@ -172,6 +175,50 @@ def test_parts_of_a_large_text_read_alone_equal_the_whole(
     assert source.files()[0].rows == 99
     for start, count in [(0, 10), (10, 1), (11, 60), (98, 1), (50, 7), (3, 96), (0, 99)]:
         assert source.read(Part(0, start, count)).to_pylist() == rows[start : start + count]
+
+
+TEXT = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Z"]), max_size=12)
+AWKWARD = st.text(st.sampled_from('",\t\n\r a"é'), max_size=12)
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    cells=st.lists(st.tuples(TEXT | AWKWARD, TEXT | AWKWARD), min_size=1, max_size=12),
+    block_bytes=st.integers(1, 64),
+    kind=st.sampled_from(["csv", "tsv"]),
+    newline=st.sampled_from(["\n", "\r\n"]),
+)
+def test_whatever_csv_writers_write_is_read_back(
+    tmp_path: Path, monkeypatch, cells, block_bytes, kind, newline
+):
+    monkeypatch.setattr(table_text, "BLOCK_BYTES", block_bytes)
+    rows = [{"url": f"u{i}", "first": a, "second": b} for i, (a, b) in enumerate(cells)]
+    # Python's writer forgets to quote a lone carriage return unless it quotes everything.
+    quoting = csv.QUOTE_ALL if "\r" in str.join("", sum(cells, ())) else csv.QUOTE_MINIMAL
+    with (tmp_path / f"a.{kind}").open("w", newline="", encoding="utf-8") as file:
+        delimiter = "\t" if kind == "tsv" else ","
+        style = {"delimiter": delimiter, "lineterminator": newline, "quoting": quoting}
+        writer = csv.DictWriter(file, list(rows[0]), **style)
+        writer.writeheader()
+        writer.writerows(rows)
+
+    source = open_source(str(tmp_path / f"a.{kind}"))
+
+    for name in ("first", "second"):
+        if source.schema().field(name).type == pa.string():
+            assert [row[name] for row in all_rows(source)] == [row[name] for row in rows]
+    assert source.files()[0].rows == len(rows)
+
+
+def test_column_names_may_hold_anything(tmp_path: Path):
+    row = {"url": "u", "a.b": 1, "a": {"b": 2}, "with space": 3, "ünï": 4}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    assert all_rows(open_source(str(tmp_path / "a.parquet"))) == [row]
+    assert rows_of(tmp_path / "a.csv", '"url","two\nlines","a ""b"""\nu,1,2\n') == [
+        {"url": "u", "two\nlines": 1, 'a "b"': 2}
+    ]
 
 
 def test_a_quote_inside_an_unquoted_field_is_a_quote(tmp_path: Path):

@@ -76,7 +76,7 @@ class Unpacking:
 
     def _open(self) -> io.FileIO:
         try:
-            return io.FileIO(self._target, "xb")
+            return io.FileIO(self._target, "wb")
         except OSError as error:
             raise RunError(f"{self._target.parent} cannot be written to: {error}") from error
 

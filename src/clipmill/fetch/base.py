@@ -17,7 +17,8 @@ class FetchRequest:
 
     Args:
         url: the URL as given.
-        target: local file to write; its folder exists and holds nothing else of that name.
+        target: local file to write, or to write over; its folder exists, and other files there
+            that begin with its name are this fetch's too.
         modalities: ``video``, ``audio``, in the order wanted; empty when only metadata are.
         spans: ``(start_seconds, end_seconds)`` wanted, when only parts are; else empty.
         media: where the bytes lie already, when they need no network.

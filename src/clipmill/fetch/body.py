@@ -198,7 +198,7 @@ class Body:
         await self._allowance.up_to(self._expected or min(in_steps, self._max_bytes))
         try:
             if self._file is None:
-                self._file = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                self._file = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
             written = os.write(self._file, data)
             while written < len(data):
                 written += os.write(self._file, memoryview(data)[written:])

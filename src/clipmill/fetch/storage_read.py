@@ -134,6 +134,7 @@ def link_local(chunks: Chunks, target: Path) -> Copied | None:
         return None
     try:
         # A link to what a symbolic link names, since that may be replaced under our feet.
+        target.unlink(missing_ok=True)
         os.link(os.path.realpath(chunks.local_file), target)
     except FileNotFoundError:
         raise
@@ -181,7 +182,7 @@ def _remove_if_given_up(chunks: Chunks, target: Path) -> None:
 
 def _open_target(target: Path) -> io.FileIO:
     try:
-        return io.FileIO(target, "xb")
+        return io.FileIO(target, "wb")
     except OSError as error:
         raise _disk_trouble(error) from error
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+Order = tuple[int, int]
+"""Place in line: shards in the order they were begun, rows in theirs."""
+
 
 class DiskBudget:
     """Lets fetches run ahead of the writer until they hold ``limit`` bytes.
 
-    The oldest holder is never kept waiting: it is what the writer waits for, so holding it back
-    would stop everything.
+    Whoever holds the row that is to be written next is never kept waiting: the writer waits for it,
+    so holding it back would stop everything.
 
     Args:
         limit: bytes that may lie on disk at a time.
@@ -18,47 +21,67 @@ class DiskBudget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self._held: dict[tuple[int, int], int] = {}
-        self._waiting: list[tuple[tuple[int, int], asyncio.Event]] = []
+        self._holdings: set[Holding] = set()
+        self._waiting: list[asyncio.Event] = []
 
     @property
     def waiting(self) -> int:
         """Number of fetches held back right now."""
         return len(self._waiting)
 
-    def open(self, order: tuple[int, int]) -> Holding:
-        """Announce a holder; smaller ``order`` means older."""
-        self._held[order] = 0
-        return Holding(self, order)
+    def open(self, order: Order) -> Holding:
+        """Announce a holder whose bytes are first needed at ``order``."""
+        holding = Holding(self, order)
+        self._holdings.add(holding)
+        return holding
 
-    async def reserve(self, order: tuple[int, int], size: int) -> None:
-        """Wait until ``size`` more bytes may be held by ``order``."""
-        while self.used + size > self.limit and order != min(self._held):
+    async def reserve(self, holding: Holding, size: int) -> None:
+        """Wait until ``size`` more bytes may be held."""
+        while self.used + size > self.limit and holding.order != self._next():
             event = asyncio.Event()
-            self._waiting.append((order, event))
-            await event.wait()
-        self._held[order] += size
+            self._waiting.append(event)
+            try:
+                await event.wait()
+            finally:
+                if event in self._waiting:
+                    self._waiting.remove(event)
+        holding.size += size
         self.used += size
 
-    def release(self, order: tuple[int, int]) -> None:
-        """Give back all that ``order`` holds."""
-        self.used -= self._held.pop(order, 0)
+    def release(self, holding: Holding) -> None:
+        """Take back all that was held."""
+        self.used -= holding.size
+        holding.size = 0
+        self._holdings.discard(holding)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let those who wait look again."""
         waiting, self._waiting = self._waiting, []
-        for _, event in waiting:
+        for event in waiting:
             event.set()
+
+    def _next(self) -> Order:
+        return min(holding.order for holding in self._holdings)
 
 
 class Holding:
     """One source's share of the budget; handed to its fetcher."""
 
-    def __init__(self, budget: DiskBudget, order: tuple[int, int]) -> None:
+    def __init__(self, budget: DiskBudget, order: Order) -> None:
         self._budget = budget
-        self._order = order
+        self.order = order
+        self.size = 0
 
     async def reserve(self, size: int) -> None:
         """Wait until ``size`` more bytes fit."""
-        await self._budget.reserve(self._order, size)
+        await self._budget.reserve(self, size)
+
+    def needed_next_at(self, order: Order) -> None:
+        """The earlier row is written; a later one needs the same bytes."""
+        self.order = order
+        self._budget.wake()
 
     def release(self) -> None:
         """Give everything back."""
-        self._budget.release(self._order)
+        self._budget.release(self)

@@ -111,8 +111,8 @@ class RunSpec(Config):
     executor: str = "local"
     """Who runs the shards."""
     workers: int | Literal["auto"] = "auto"
-    """Worker processes. Default: follows from the cores."""
-    media_processes: int = Field(default=1, ge=1, le=64)
+    """Worker processes. Default: one for every two cores."""
+    media_processes: int = Field(default=2, ge=1, le=64)
     """Processes per worker that read media; they may crash or hang without harm."""
     sample_timeout_seconds: float = Field(default=120.0, gt=0)
     """Time a media process may take for one file before it is killed."""

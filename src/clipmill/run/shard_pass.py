@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -30,6 +30,8 @@ from clipmill.run.stats import shard_stats
 from clipmill.run.volumes import Volumes
 from clipmill.sources.base import MEDIA_COLUMN
 from clipmill.sources.shard_plan import read_shard
+
+Result = TypeVar("Result")
 
 WRITE_BATCH_ROWS = 64
 GATHER_SECONDS = 0.02
@@ -92,7 +94,7 @@ class ShardPass:
         results = staging.finished
         try:
             await self._rows(samples, results, staging, volumes)
-            return await asyncio.to_thread(self._finish, inputs, results, staging, volumes)
+            return await _in_thread(self._finish, inputs, results, staging, volumes)
         except BaseException:
             volumes.abandon()
             staging.close()
@@ -105,7 +107,7 @@ class ShardPass:
         staging: Staging,
         volumes: Volumes,
     ) -> None:
-        works = self._start_sources(samples, len(results), staging)
+        works = self._start_sources(samples, len(results))
         try:
             while len(results) < len(samples):
                 first = len(results)
@@ -117,7 +119,7 @@ class ShardPass:
                     batch.append((samples[row], works[row], works[row].task.result()))
                 self._bench.stages.write += len(batch)
                 try:
-                    results += await asyncio.to_thread(self._write, batch, staging, volumes)
+                    results += await _in_thread(self._write, batch, staging, volumes)
                 finally:
                     self._bench.stages.write -= len(batch)
                 for _, work, worked in batch:
@@ -128,9 +130,7 @@ class ShardPass:
         finally:
             await _cancel({work.task for work in works.values()})
 
-    def _start_sources(
-        self, samples: list[Sample], first: int, staging: Staging
-    ) -> dict[int, SourceWork]:
+    def _start_sources(self, samples: list[Sample], first: int) -> dict[int, SourceWork]:
         """One work per distinct source of the rows still to do, shared by its rows."""
         rows_of: dict[Any, list[int]] = {}
         for row in range(first, len(samples)):
@@ -140,9 +140,8 @@ class ShardPass:
         for rows in rows_of.values():
             work = SourceWork(
                 self._bench,
-                [samples[row] for row in rows],
-                staging.downloads / f"{rows[0]:07d}",
-                (self._turn, rows[0]),
+                {row: samples[row] for row in rows},
+                self._turn,
                 self._carried.get(rows[0]),
             )
             works.update(dict.fromkeys(rows, work))
@@ -212,6 +211,16 @@ def _shared_source(sample: Sample) -> Any:
     except ProcessError:
         return None  # its failure is its own
     return (sample.url, sample.media) if sample.url else None
+
+
+async def _in_thread(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Run in a thread, and wait for its end even when cancelled: it writes the shard's files."""
+    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 async def _cancel(tasks: set[asyncio.Task[Worked]]) -> None:

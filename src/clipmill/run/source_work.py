@@ -20,6 +20,7 @@ from clipmill.media.probe_type import probe_row
 from clipmill.run.budget import DiskBudget, Holding
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import fetch_row
+from clipmill.run.scratch import ScratchFiles
 
 AUDIO_EXTENSIONS = frozenset(("mp3", "wav", "m4a", "flac", "ogg", "opus", "aac", "mka", "aiff"))
 
@@ -74,14 +75,20 @@ class Stages:
 
 
 class Workbench:
-    """What all sources of a worker share: network, media processes, slots and the disk budget."""
+    """What all sources of a worker share: network, media processes, slots, files and disk budget.
 
-    def __init__(self, recipe: Recipe) -> None:
+    Args:
+        recipe: what to do.
+        scratch: local folder for work in hand.
+    """
+
+    def __init__(self, recipe: Recipe, scratch: Path) -> None:
         self.recipe = recipe
         self.router = Router(recipe.download)
         self.pool = MediaPool(
             recipe.run.media_processes, deadline_seconds=recipe.run.sample_timeout_seconds
         )
+        self.files = ScratchFiles(scratch)
         self.budget = DiskBudget(int(recipe.run.ahead_bytes))
         self.slots = asyncio.Semaphore(recipe.download.concurrency)
         self.reading = asyncio.Lock()
@@ -92,6 +99,7 @@ class Workbench:
         """Release connections and processes."""
         self.pool.close()
         await self.router.close()
+        self.files.remove()
 
 
 class SourceWork:
@@ -99,42 +107,44 @@ class SourceWork:
 
     Args:
         bench: shared means.
-        samples: rows that want this source, in order.
-        target: where it is fetched to; further files in that folder are called after it.
-        order: place in line for disk space.
+        samples: rows that want this source, by their numbers in the shard, in order.
+        turn: place of the shard in line for disk space.
         carried: the finished row and its media, when there is nothing to do but to copy them.
     """
 
     def __init__(
         self,
         bench: Workbench,
-        samples: list[Sample],
-        target: Path,
-        order: tuple[int, int],
+        samples: dict[int, Sample],
+        turn: int,
         carried: CarriedRow | None = None,
     ) -> None:
         self._bench = bench
-        self._samples = samples
-        self._target = target
-        self._files = {target}
-        self._users = len(samples)
-        self._holding: Holding = bench.budget.open(order)
+        self._samples = list(samples.values())
+        self._rows = list(samples)
+        self._turn = turn
+        self._target = bench.files.take()
+        self._others: set[Path] = set()
+        self._holding: Holding = bench.budget.open((turn, self._rows[0]))
         self.task = asyncio.create_task(self._copy(carried) if carried else self._work())
 
     def row_written(self) -> None:
         """One row is in its shard; after the last one the files go. Called from the writer."""
-        self._users -= 1
-        if self._users == 0:
+        self._rows.pop(0)
+        if not self._rows:
             self._remove_files()
 
     def free_budget(self) -> None:
-        """Let others use the disk, once the last row is written."""
-        if self._users == 0:
+        """Let others use the disk once the last row is written."""
+        if self._rows:
+            self._holding.needed_next_at((self._turn, self._rows[0]))
+        else:
             self._holding.release()
 
     def _remove_files(self) -> None:
-        for path in self._files:
+        for path in self._others - {self._target}:
             path.unlink(missing_ok=True)
+        self._bench.files.give_back(self._target)
 
     async def _work(self) -> Worked:
         worked = Worked()
@@ -163,8 +173,8 @@ class SourceWork:
                 worked.probe = probe_row(facts)
             if worked.fetch is None:
                 worked.fetch = _partial_fetch(error)
-            self._files.update(self._target.parent.glob(f"{self._target.name}*"))
-            self._remove_files()
+            if step != "download":  # a fetch that failed leaves nothing
+                self._others.update(self._target.parent.glob(f"{self._target.name}?*"))
         return worked
 
     async def _copy(self, carried: CarriedRow) -> Worked:
@@ -172,7 +182,7 @@ class SourceWork:
         worked = Worked(Outcome(row["status"], error_class=row["error_class"]), carried=row)
         for ref in carried.media:
             target = self._target.with_name(f"{self._target.name}.{ref.extension}")
-            self._files.add(target)
+            self._others.add(target)
             request = FetchRequest(url=row["url"] or "", target=target, media=ref)
             async with self._bench.slots:
                 fetched = await self._bench.router.fetch(request, self._holding)
@@ -196,7 +206,7 @@ class SourceWork:
             request = FetchRequest(url=first.url or "", target=target, media=audio)
             fetched.audio_path = (await self._bench.router.fetch(request, self._holding)).path
         if fetched.audio_path is not None:
-            self._files.add(fetched.audio_path)
+            self._others.add(fetched.audio_path)
         return fetched
 
     async def _prepare(self, fetched: Fetched, worked: Worked) -> None:
@@ -210,7 +220,7 @@ class SourceWork:
         )
         worked.probe = probe_row(prepared.probe)
         for extension, file in prepared.members.items():
-            self._files.add(file.path)
+            self._others.add(file.path)
             known = fetched.sha256 if file.path == fetched.path else file.sha256
             worked.members[extension] = MemberFile(file.path, file.size, known)
 

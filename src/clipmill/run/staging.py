@@ -30,10 +30,7 @@ class Staging:
     def __init__(self, scratch: Path, shard: str, identity: str) -> None:
         self.folder = scratch / shard
         self.files = self.folder / "files"
-        self.downloads = self.folder / "downloads"
-        shutil.rmtree(self.downloads, ignore_errors=True)
         self.files.mkdir(parents=True, exist_ok=True)
-        self.downloads.mkdir()
         self._journal = Journal(self.folder / "journal", identity)
         if not self._journal.entries:
             shutil.rmtree(self.files)

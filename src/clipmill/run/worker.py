@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import signal
 import sys
 import traceback
@@ -54,7 +55,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_reader(self._connection.fileno(), self._receive)
-        self._bench = Workbench(self._job.recipe)
+        self._bench = Workbench(self._job.recipe, self._job.scratch)
         ticker = asyncio.create_task(self._tick())
         try:
             await self._stop.wait()
@@ -141,6 +142,7 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     job: Job = connection.recv()
     present = WorkersPresent(job.scratch)  # noqa: F841  held until this process ends
+    gc.freeze()  # what was imported stays; looking through it again and again costs time
     asyncio.run(_serve(connection, job))
 
 

@@ -61,6 +61,8 @@ class Source(ABC):
     column was chosen), ``clips`` (list of [start, end] as strings, when a clip column was chosen),
     ``_media`` (``MEDIA_TYPE``, when the bytes need no fetching), then the kept input columns.
     An input column whose name clipmill uses itself is kept as ``input_<name>``.
+
+    Reads keep a cursor for the next one, so only one may run at a time.
     """
 
     columns: Columns

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 _BUCKETS = 16
+_PIECE_ROWS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,7 @@ def group_rows(urls: Iterable[pa.ChunkedArray[Any]], rows: int) -> GroupedRows:
     number = np.uint32 if rows < 1 << 32 else np.uint64
     first: npt.NDArray[Any] = np.arange(rows, dtype=number)
     for bucket in range(_BUCKETS):
-        members = np.flatnonzero((hashes & np.uint64(_BUCKETS - 1) == bucket) & ~is_alone)
-        _set_first(first, members.astype(number), hashes)
+        _set_first(first, _members(hashes, is_alone, bucket, number), hashes)
     del hashes, is_alone
     order: Any = None
     if not np.all(first[1:] >= first[:-1]):
@@ -63,6 +63,18 @@ def group_rows(urls: Iterable[pa.ChunkedArray[Any]], rows: int) -> GroupedRows:
     begins = np.ones(rows, dtype=np.bool_)
     begins[1:] = first[1:] != first[:-1]
     return GroupedRows(begins, order)
+
+
+def _members(
+    hashes: npt.NDArray[np.uint64], is_alone: npt.NDArray[np.bool_], bucket: int, number: Any
+) -> npt.NDArray[Any]:
+    """Rows whose hash falls into a bucket, found piece by piece to spare memory."""
+    found = []
+    for start in range(0, len(hashes), _PIECE_ROWS):
+        piece = slice(start, start + _PIECE_ROWS)
+        is_member = (hashes[piece] & np.uint64(_BUCKETS - 1)) == bucket
+        found.append((np.flatnonzero(is_member & ~is_alone[piece]) + start).astype(number))
+    return np.concatenate(found) if found else np.empty(0, dtype=number)
 
 
 def _set_first(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,7 @@ from clipmill.sources.table_format import (
 )
 
 GROUP = "clipmill.sources"
+_HUB_DATASET = re.compile(r"hf://datasets/[\w.-]+/[\w.@-]+/?$")
 _KIND_ALIASES = {"webdataset": "shards", "files": "shards", "videofolder": "folder"}
 _TAR_EXTENSIONS = frozenset({"tar", "tgz"})
 
@@ -89,7 +91,7 @@ def _is_paths(given: Any, kind: str | None) -> bool:
 
 def _kind_of(paths: Sequence[str]) -> str:
     """Which source reads what is there."""
-    if paths[0].startswith("hf://datasets/") and paths[0].count("/") <= 4 and "*" not in paths[0]:
+    if _HUB_DATASET.match(paths[0]):
         return "hub"
     for path in paths:
         if is_http(path) and extension_of(path) in MEDIA_EXTENSIONS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from clipmill.core.redact import redact_url
 from clipmill.sources.base import Part, Source
 from clipmill.sources.grouping import group_rows
 
+_log = logging.getLogger(__name__)
 CONTENT_VERSION = "sha256:"
 """Prefix of versions that tell a file's content, so that its place does not matter."""
 READ_ROWS = 1 << 16
+_FAR_ROWS = 1_000_000
 _GAP_ROWS = 1024
 """Rows that are rather read and thrown away than skipped by another read."""
 
@@ -117,7 +120,24 @@ def plan_shards(source: Source, samples_per_shard: int, group_by_url: bool = Fal
     if not group_by_url:
         return ShardPlan(file_rows, _slices(rows, samples_per_shard))
     grouped = group_rows(_url_batches(source), rows)
-    return ShardPlan(file_rows, grouped.shard_starts(samples_per_shard), grouped.order)
+    plan = ShardPlan(file_rows, grouped.shard_starts(samples_per_shard), grouped.order)
+    _warn_if_scattered(plan)
+    return plan
+
+
+def _warn_if_scattered(plan: ShardPlan) -> None:
+    """Say so when every shard's rows lie all over the input, which makes reading them slow."""
+    if plan.order is None or not plan.shards:
+        return
+    looked_at = [plan.row_indices(n) for n in np.linspace(0, plan.shards - 1, 20, dtype=np.int64)]
+    reach = int(np.median([rows.max() - rows.min() + 1 for rows in looked_at]))
+    if reach > _FAR_ROWS:
+        _log.warning(
+            "Rows with the same URL lie far apart: the rows of one shard reach over %d rows of the "
+            "input, and all of these are gone over for every shard. Sort the input by URL to avoid "
+            "that.",
+            reach,
+        )
 
 
 def plan_rows(
@@ -143,8 +163,8 @@ def read_shard(source: Source, plan: ShardPlan, shard: int) -> pa.Table:
     tables = []
     for rows in plan._stretches(wanted[ascending]):
         table = source.read(plan._part(rows))
-        is_whole = len(rows) == table.num_rows
-        tables.append(table if is_whole else table.take(rows - rows[0]))
+        # Taking copies, so that a few rows do not hold on to the chunk they were read with.
+        tables.append(table if plan.order is None else table.take(rows - rows[0]))
     if not tables:
         return source.schema().empty_table()
     found = pa.concat_tables(tables)

@@ -19,6 +19,9 @@ from clipmill.run.events import Event, Fatal, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
 from clipmill.run.job import Job
 
+_MALLOC = {"MALLOC_ARENA_MAX": "2"}
+"""Threads of a worker take turns; an arena for each would only keep memory from the others."""
+
 SHARDS_IN_HAND = 2
 """A worker begins the next shard while the slowest sources of the last one are still coming."""
 SILENCE_SECONDS = 60.0
@@ -42,6 +45,7 @@ class _WorkerProcess:
                 [sys.executable, "-m", "clipmill.run.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **_MALLOC},
             )
         finally:
             theirs.close()
@@ -87,10 +91,13 @@ class LocalExecutor(Executor):
 
 
 def worker_count(job: Job, shards: int) -> int:
-    """Workers to start: as asked, or one per core, and never more than there are shards."""
+    """Workers to start: as asked, else one for every two cores; never more than there are shards.
+
+    A worker and its media processes share the work of a source about evenly.
+    """
     asked = job.recipe.run.workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(shards, (cores or 1) if asked == "auto" else asked))
+    return max(1, min(shards, -(-(cores or 1) // 2) if asked == "auto" else asked))
 
 
 class _Crew:

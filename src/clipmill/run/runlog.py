@@ -27,6 +27,9 @@ class RunLog:
         folder = output.local(RUN_FOLDER) if output.is_local else scratch
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / LOG_FILE
+        kept = f"{RUN_FOLDER}/{LOG_FILE}"
+        if not output.is_local and not self.path.exists() and output.exists(kept):
+            self.path.write_bytes(output.read_bytes(kept))
         self._file = self.path.open("a", encoding="utf-8")
 
     def write(self, event: str, **facts: Any) -> None:

@@ -215,6 +215,7 @@ def work(
     reporter = WandbReport(wandb, job.recipe.public_dump()) if wandb else None
     log.write("run started", fingerprint=job.fingerprint, shards=len(shards), rows=rows)
     stop = threading.Event()
+    is_over = False
     executor: Executor = load("clipmill.executors", job.recipe.run.executor)()
     try:
         with ProgressDisplay(tally, quiet=quiet) as display, _stopped_by_signals(stop):
@@ -233,8 +234,7 @@ def work(
             failure_budget=job.recipe.run.failure_budget,
         )
         log.write("run ended", exit_code=report.exit_code, seconds=round(report.seconds, 3))
-        if not interrupted and not tally.shards_failed:
-            shutil.rmtree(job.scratch, ignore_errors=True)
+        is_over = not interrupted and not tally.shards_failed
         return report
     except RunError as error:
         log.write("run stopped", reason=error.message)
@@ -243,6 +243,8 @@ def work(
         if reporter is not None:
             reporter.close(tally)
         log.close()
+        if is_over:
+            shutil.rmtree(job.scratch, ignore_errors=True)
 
 
 def _listener(

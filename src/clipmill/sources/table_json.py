@@ -162,8 +162,21 @@ def _array(values: list[Any]) -> pa.Array[Any]:
 def _array_as(values: list[Any], kind: pa.DataType) -> pa.Array[Any]:
     if pa.types.is_string(kind):
         return _texts(values)
-    made: pa.Array[Any] = pa.array(values, kind)
+    try:
+        made: pa.Array[Any] = pa.array(values, kind)
+    except pa.ArrowInvalid:  # whole numbers too long for a float, where other rows have floats
+        made = pa.array([_rounded(value) for value in values], kind)
     return made
+
+
+def _rounded(value: Any) -> Any:
+    """A value with floats for the whole numbers that no float equals."""
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    is_long = isinstance(value, int) and abs(value) > 1 << 53
+    return float(value) if is_long else value
 
 
 def _texts(values: Iterable[Any]) -> pa.Array[Any]:

@@ -1,0 +1,57 @@
+"""A dataset on an object store: the same shards, resumed and verified there."""
+
+import pytest
+
+import clipmill
+from clipmill.dataset.verify import verify_dataset
+from clipmill.run.retry import retry_dataset
+
+HERE = {"allow_private_addresses": True, "quiet": True, "retries": 0}
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket on a real S3 server on this machine."""
+    moto = pytest.importorskip("moto.server")
+    import s3fs
+
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir("clips")
+    yield "s3://clips"
+    patch.undo()
+    server.stop()
+
+
+@pytest.mark.parametrize("layout", ["webdataset", "files"])
+def test_a_dataset_is_written_resumed_retried_and_read_there(
+    bucket, origin, media, tmp_path, layout
+):
+    out = f"{bucket}/{layout}"
+    urls = [origin.url("a.mp4"), origin.url("b.mp4", "flaky", times=1), origin.url("c.mp4")]
+    settings = {**HERE, "format": layout, "samples_per_shard": 2, "temp_dir": str(tmp_path)}
+    clipmill.download(urls, out, **settings)
+    before = len(origin.requests)
+    clipmill.download(urls, out, **settings)  # all there: nothing is fetched
+    assert len(origin.requests) == before
+    assert retry_dataset(out, quiet=True).counts.successes == 1
+    data = clipmill.open(out)
+    assert data.table().column("status").to_pylist() == ["success"] * 3
+    for key, name in (("000000", "a"), ("000001", "b"), ("000010", "c")):
+        assert data.sample(key)["mp4"] == (media / f"{name}.mp4").read_bytes()
+    assert verify_dataset(data).problems == []
+
+
+def test_sources_on_the_store_are_fetched_from_there(bucket, media, tmp_path):
+    import s3fs
+
+    s3fs.S3FileSystem().put(str(media / "a.mp4"), "clips/in/a.mp4")
+    data = clipmill.download([f"{bucket}/in/a.mp4"], tmp_path / "out", quiet=True)
+    assert data.sample("00000000")["mp4"] == (media / "a.mp4").read_bytes()

@@ -79,7 +79,7 @@ def test_video_and_its_sound_as_two_members(tmp_path):
     prepared = prepare(path, wanted={"video": "mp4", "audio": "m4a"}, folder=tmp_path)
     assert list(prepared.members) == ["mp4", "m4a"]
     assert prepared.members["mp4"].path == path
-    assert prepared.probe.video.codec == "h264"
+    assert prepared.probe["video"]["codec"] == "h264"
     assert probe(prepared.members["m4a"].path).audio[0].codec == "aac"
 
 
@@ -132,11 +132,12 @@ def test_picture_and_sound_that_came_apart(tmp_path):
         folder=tmp_path,
     )
     assert list(prepared.members) == ["mp4", "webm"]
-    assert (prepared.probe.video.codec, prepared.probe.audio[0].codec) == ("vp9", "opus")
+    assert prepared.probe["video"]["codec"] == "vp9"
+    assert prepared.probe["audio"][0]["codec"] == "opus"
     assert prepared.members["webm"].path == sound
 
 
 def test_key_frames_are_kept_on_request(tmp_path):
     path = make_video(tmp_path / "a.mp4", gop=10)
     prepared = prepare(path, wanted={"video": "mp4"}, folder=tmp_path, keep_keyframes=True)
-    assert prepared.probe.video.keyframe_seconds == [0, 1]
+    assert prepared.probe["video"]["keyframe_seconds"] == [0, 1]

@@ -11,7 +11,7 @@ import pytest
 from clipmill.core.errors import ProcessError
 from clipmill.demo.media import make_audio, make_video, paint_frame_number
 from clipmill.media.probe import probe
-from clipmill.media.probe_type import PROBE_TYPE, probe_row
+from clipmill.media.probe_type import PROBE_TYPE
 
 
 def cut(path, share, name="cut"):
@@ -229,11 +229,9 @@ def test_a_raw_stream_has_a_duration_but_no_timestamps(tmp_path):
 def test_a_probe_is_cheap_to_send_and_fits_its_column(tmp_path):
     facts = probe(make_video(tmp_path / "a.mkv"), keyframes=True)
     assert pickle.loads(pickle.dumps(facts)) == facts
-    column = pa.array([probe_row(facts), None], PROBE_TYPE)
-    assert column[0].as_py() == probe_row(facts)
-    sound = pa.array(
-        [probe_row(probe(make_audio(tmp_path / "a.mp3", codec="libmp3lame")))], PROBE_TYPE
-    )
+    column = pa.array([facts.row(), None], PROBE_TYPE)
+    assert column[0].as_py() == facts.row()
+    sound = pa.array([probe(make_audio(tmp_path / "a.mp3", codec="libmp3lame")).row()], PROBE_TYPE)
     assert sound[0].as_py()["video"] is None
 
 

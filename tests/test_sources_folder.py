@@ -59,7 +59,7 @@ def test_sidecars_are_captions_and_columns(tmp_path: Path):
     files = {
         "a.mp4": b"",
         "a.txt": "\ufeffa cat\n",
-        "a.json": json.dumps({"views": 3, "url": "https://a.org/1", "tags": ["x"]}),
+        "a.json": json.dumps({"views": 3, "url": "https://a.org/1", "tags": ["x"], "more": {}}),
         "b.mp4": b"",
         "b.json": json.dumps({"views": 2.5}),
         "c.mp4": b"",
@@ -69,6 +69,7 @@ def test_sidecars_are_captions_and_columns(tmp_path: Path):
     assert [row["views"] for row in found] == [3.0, 2.5, None]
     assert [row["tags"] for row in found] == [["x"], None, None]
     assert [row["input_url"] for row in found] == ["https://a.org/1", None, None]
+    assert [row["more"] for row in found] == ["{}", None, None]
     assert found[0]["url"] == str(tmp_path / "a.mp4")
 
 

@@ -288,6 +288,22 @@ def test_jsonl_keeps_nested_values_dates_and_long_numbers_as_they_are(
     assert [row["mixed"] for row in found] == ["1", "one", '[1, "x"]']
 
 
+def test_jsonl_types_that_tables_cannot_hold_become_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(table_text, "BLOCK_BYTES", 16)
+    rows = [
+        {"url": "a", "nothing": [None, None], "empty": {}, "n": 0.5},
+        {"url": "b", "nothing": [], "empty": {}, "n": 10**17},
+    ]
+    source = open_source(write(tmp_path / "a.jsonl", FORMATS["jsonl"](rows)))
+    found = all_rows(source)
+    assert [row["nothing"] for row in found] == [[None, None], []]
+    assert [row["empty"] for row in found] == ["{}", "{}"]
+    assert [row["n"] for row in found] == [0.5, 1e17]
+    pq.write_table(pa.Table.from_pylist(found, schema=source.schema()), tmp_path / "out.parquet")
+
+
 def test_arrow_types_are_kept_in_plain_form(tmp_path: Path):
     table = pa.table(
         {

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.media.containers import AUDIO_ONLY, CONTAINERS, fits, original_extension
@@ -37,11 +38,12 @@ class Prepared:
     """A downloaded file made ready to be written.
 
     Args:
-        probe: what the file is; of the written file when sound and picture came apart.
+        probe: what the file is, as ``Probe.row``; of the written file when sound and picture came
+            apart.
         members: by extension, without dot.
     """
 
-    probe: Probe
+    probe: dict[str, Any]
     members: dict[str, PreparedFile] = field(default_factory=dict)
 
 
@@ -76,7 +78,7 @@ def prepare(
     try:
         return _prepared(path, facts, audio_path, wanted, folder, keep_keyframes)
     except ProcessError as error:
-        error.details["probe"] = facts  # what was learnt stays with the failed row
+        error.details["probe"] = facts.row()  # what was learnt stays with the failed row
         raise
 
 
@@ -104,7 +106,7 @@ def _prepared(
                 error_class="container_mismatch",
             )
         members[extension] = file
-    return Prepared(facts, members)
+    return Prepared(facts.row(), members)
 
 
 def _video(

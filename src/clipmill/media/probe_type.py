@@ -1,4 +1,4 @@
-"""A probe as a column: its Arrow type, with units, and its rows.
+"""A probe as a column: its Arrow type, with units.
 
 Kept apart from ``probe``, since media processes have no use for pyarrow.
 """
@@ -40,8 +40,3 @@ def _arrow_type(hint: Any) -> pa.DataType:
 
 PROBE_TYPE: pa.DataType = _arrow_type(Probe)
 """The struct of the ``probe`` column; each field's metadata hold a description and a unit."""
-
-
-def probe_row(probe: Probe) -> dict[str, Any]:
-    """One cell of the ``probe`` column."""
-    return dataclasses.asdict(probe)

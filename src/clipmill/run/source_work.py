@@ -16,7 +16,6 @@ from clipmill.core.time import Span
 from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.router import Router
 from clipmill.media.pool import MediaPool
-from clipmill.media.probe_type import probe_row
 from clipmill.run.budget import DiskBudget, Holding
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import fetch_row
@@ -170,7 +169,7 @@ class SourceWork:
         except SampleError as error:
             worked.outcome = Outcome.of_error(error, step)
             if facts := error.details.get("probe"):
-                worked.probe = probe_row(facts)
+                worked.probe = facts
             if worked.fetch is None:
                 worked.fetch = _partial_fetch(error)
             if step != "download":  # a fetch that failed leaves nothing
@@ -218,7 +217,7 @@ class SourceWork:
             keep_keyframes=self._bench.recipe.probe.keyframes,
             folder=self._target.parent,
         )
-        worked.probe = probe_row(prepared.probe)
+        worked.probe = prepared.probe
         for extension, file in prepared.members.items():
             self._others.add(file.path)
             known = fetched.sha256 if file.path == fetched.path else file.sha256

@@ -114,6 +114,23 @@ def widen_text(first: pa.DataType, second: pa.DataType) -> pa.DataType:
     return widen(first, second) or pa.string()
 
 
+def storable(kind: Any, is_text: bool) -> Any:
+    """A type that every shard's table can have: what is always null is text."""
+    if pa.types.is_null(kind) or (is_text and _has_empty_struct(kind)):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(storable(kind.value_type, is_text))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, storable(field.type, is_text)) for field in kind])
+    return kind
+
+
+def _has_empty_struct(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind) and not kind.num_fields:
+        return True
+    return any(_has_empty_struct(kind.field(index).type) for index in range(kind.num_fields))
+
+
 def unify(schemas: Iterable[tuple[str, pa.Schema, bool]]) -> pa.Schema:
     """One schema for all files: columns by name, in order of first appearance.
 

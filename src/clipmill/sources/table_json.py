@@ -14,7 +14,7 @@ import pyarrow.json as pa_json
 
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
-from clipmill.sources.column_types import widen_text
+from clipmill.sources.column_types import storable, widen_text
 from clipmill.sources.forward import Chunk, ForwardReader
 from clipmill.sources.streams import FileFacts, open_plain, reading
 from clipmill.sources.table_format import TableFormat, TablePlan
@@ -61,10 +61,8 @@ def merge_types(types: dict[str, pa.DataType], schema: pa.Schema) -> None:
 
 
 def plain_types(types: Mapping[str, pa.DataType]) -> pa.Schema:
-    """The schema of settled column types; a column that is always null is text."""
-    return pa.schema(
-        [(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in types.items()]
-    )
+    """The schema of settled column types, in forms that every table can have."""
+    return pa.schema([(name, storable(kind, is_text=True)) for name, kind in types.items()])
 
 
 def _parse_lines(block: bytes, schema: pa.Schema | None, url: str, line: int | None) -> pa.Table:

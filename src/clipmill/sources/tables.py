@@ -13,7 +13,7 @@ import pyarrow as pa
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.sources.base import InputFile, Part
-from clipmill.sources.column_types import TextEvidence, conform, unify
+from clipmill.sources.column_types import TextEvidence, conform, storable, unify
 from clipmill.sources.forward import ForwardReader
 from clipmill.sources.streams import FileFacts, look_at
 from clipmill.sources.table_columnar import ArrowFormat, ParquetFormat
@@ -77,9 +77,7 @@ class Tables:
             raise InputError(_no_rows(self.urls, schema))
         fields = [field for field in schema if not (self._leave_out and self._leave_out(field))]
         all_text = all(FORMATS[name].is_text for _, name, _ in planned)
-        self._schema = pa.schema(
-            [(field.name, _storable(field.type, all_text)) for field in fields]
-        )
+        self._schema = pa.schema([(field.name, storable(field.type, all_text)) for field in fields])
         for _, _, plan in planned:
             plan.schema, plan.evidence = _NOTHING, {}
         self._planned = [
@@ -140,19 +138,6 @@ class Tables:
         while len(self._readers) > OPEN_READERS:
             self._readers.popitem(last=False)
         return reader
-
-
-def _storable(kind: pa.DataType, is_text: bool) -> pa.DataType:
-    """A type that every shard's table can have."""
-    if pa.types.is_null(kind) or (is_text and _has_empty_struct(kind)):
-        return pa.string()
-    return kind
-
-
-def _has_empty_struct(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind) and not kind.num_fields:
-        return True
-    return any(_has_empty_struct(kind.field(index).type) for index in range(kind.num_fields))
 
 
 def _no_rows(urls: Sequence[str], schema: pa.Schema) -> str:

@@ -93,15 +93,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for the tables")
     parser.add_argument("--rows", type=int, default=20_000_000)
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--measure", nargs=2, metavar=("TABLE", "GROUPED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         table, grouped = options.measure
         print(json.dumps(measure(Path(table), grouped == "True")))
         return
+    if options.make:
+        make_table(options.make, options.rows, options.make.name.startswith("scattered"))
+        return
     options.work.mkdir(parents=True, exist_ok=True)
-    for name in {str(case["table"]) for case in CASES.values()}:
-        make_table(options.work / name, options.rows, name.startswith("scattered"))
+    for name in sorted({str(case["table"]) for case in CASES.values()}):
+        run_self(options, "--make", str(options.work / name))
     heads = ("plan s", "first s", "next s", "middle s", "plan MB", "peak MB")
     print(f"{'case':36}" + "".join(f"{head:>9}" for head in heads))
     for name, case in CASES.items():
@@ -114,11 +118,19 @@ def main() -> None:
 
 
 def measured(table: Path, grouped: bool, options: argparse.Namespace) -> dict[str, float]:
-    command = [sys.executable, __file__, "--work", str(options.work)]
-    command += ["--measure", str(table), str(grouped)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found: dict[str, float] = json.loads(output)
+    found: dict[str, float] = json.loads(run_self(options, "--measure", str(table), str(grouped)))
     return found
+
+
+def run_self(options: argparse.Namespace, *arguments: str) -> str:
+    """Run a part of this script in a fresh process.
+
+    This process itself stays small: Linux counts a parent's memory as its child's peak.
+    """
+    command = [sys.executable, __file__, "--work", str(options.work), "--rows", str(options.rows)]
+    return subprocess.run(
+        [*command, *arguments], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 if __name__ == "__main__":

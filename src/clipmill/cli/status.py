@@ -21,12 +21,11 @@ def command(
     if as_json:
         typer.echo(json.dumps(status.as_json(), indent=2))
         return
-    failed = status.failed_to_download + status.failed_to_process
     typer.echo(f"{status.folder}: {status.shards_done:,} of {status.shards:,} shards done")
     typer.echo(f"  rows       {status.rows_done:,} of {status.rows:,}")
     typer.echo(f"  succeeded  {status.successes:,} ({status.video_seconds / 3600:,.2f} hours)")
     typer.echo(
-        f"  failed     {failed:,} (download {status.failed_to_download:,}, "
+        f"  failed     {status.failed:,} (download {status.failed_to_download:,}, "
         f"process {status.failed_to_process:,})"
     )
     if status.dropped:

@@ -10,6 +10,7 @@ ClipmillError
 │   ├── DownloadError    -> failed_to_download
 │   └── ProcessError     -> failed_to_process
 ├── ShardError           one shard could not be finished; it is tried again
+│   └── StorageError     remote storage failed; a UserError too, for where no shard is under way
 └── RunError             the run cannot go on (disk full, budget exceeded): exit 1
 
 Every class survives pickling, because errors cross process boundaries.
@@ -110,6 +111,14 @@ class ProcessError(SampleError):
 
 class ShardError(ClipmillError):
     """One shard could not be finished; it is tried again."""
+
+
+class StorageError(ShardError, UserError):
+    """Remote storage cannot be read or written.
+
+    It is both: work on a shard is tried again, since networks come back; before a run and in
+    commands without one, what was asked for cannot be done, which is exit 2.
+    """
 
 
 class RunError(ClipmillError):

@@ -10,6 +10,9 @@ from clipmill.core.errors import SampleError
 Status = Literal["success", "failed_to_download", "failed_to_process", "dropped"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
+ROW_COUNTS = ("count", "successes", "failed_to_download", "failed_to_process", "dropped")
+"""Fields of ``Counts`` that number rows, as stats files name them; the first is the sum."""
+
 MAX_MESSAGE_CHARACTERS = 2000
 
 
@@ -55,6 +58,15 @@ class Counts:
     bytes_downloaded: int = 0
     error_classes: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> int:
+        """Rows that failed, in whichever way; dropped ones did not."""
+        return self.failed_to_download + self.failed_to_process
+
+    def rows(self) -> dict[str, int]:
+        """Numbers of rows under the names of ``ROW_COUNTS``."""
+        return {name: getattr(self, name) for name in ROW_COUNTS}
+
     def add(self, status: str, error_class: str | None, downloaded_bytes: int) -> None:
         """Count one row."""
         self.count += 1
@@ -67,14 +79,7 @@ class Counts:
 
     def merge(self, other: Counts) -> None:
         """Add another tally to this one."""
-        for name in (
-            "count",
-            "successes",
-            "failed_to_download",
-            "failed_to_process",
-            "dropped",
-            "bytes_downloaded",
-        ):
+        for name in (*ROW_COUNTS, "bytes_downloaded"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for label, number in other.error_classes.items():
             self.error_classes[label] = self.error_classes.get(label, 0) + number

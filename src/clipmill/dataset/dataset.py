@@ -14,10 +14,16 @@ import pyarrow.parquet as pq
 from clipmill.core.errors import InputError, UserError
 from clipmill.core.registry import load, nearest
 from clipmill.formats.base import MemberPlace, ShardFormat
+from clipmill.formats.sidecar import TEXTS
 from clipmill.io.folder import Folder
+from clipmill.io.layout import (
+    DATASET_FILE,
+    STATS_SUFFIX,
+    read_manifest,
+    read_stats,
+    shard_order,
+)
 
-STATS_SUFFIX = "_stats.json"
-DATASET_FILE = "dataset.json"
 
 
 class Dataset:
@@ -27,12 +33,15 @@ class Dataset:
         folder: local path or fsspec URL of the dataset.
 
     Raises:
-        InputError: there is no dataset there.
+        InputError: there is no dataset there, or it may not be read.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | Folder) -> None:
         self.folder = folder if isinstance(folder, Folder) else Folder(folder)
-        names = self.folder.list()
+        try:
+            names = self.folder.list()
+        except PermissionError as error:
+            raise InputError(f"{self.folder.url} cannot be read: {error.strerror}.") from error
         if DATASET_FILE not in names and not any(name.endswith(STATS_SUFFIX) for name in names):
             raise InputError(
                 f"There is no dataset at {self.folder.url}: neither {DATASET_FILE} nor a shard's "
@@ -52,8 +61,7 @@ class Dataset:
         """Content of ``dataset.json``; empty for a peer's dataset."""
         if DATASET_FILE not in self._names:
             return {}
-        manifest: dict[str, Any] = self.folder.read_json(DATASET_FILE)
-        return manifest
+        return read_manifest(self.folder)
 
     @cached_property
     def layout(self) -> ShardFormat:
@@ -73,18 +81,17 @@ class Dataset:
 
     @cached_property
     def stats(self) -> dict[str, dict[str, Any]]:
-        """Stats of every finished shard, by name."""
-        return {
-            name.removesuffix(STATS_SUFFIX): self.folder.read_json(name)
-            for name in self._names
-            if name.endswith(STATS_SUFFIX)
-        }
+        """Stats of every finished shard, by name, in order."""
+        found = [
+            name.removesuffix(STATS_SUFFIX) for name in self._names if name.endswith(STATS_SUFFIX)
+        ]
+        return {shard: read_stats(self.folder, shard) for shard in sorted(found, key=shard_order)}
 
     @cached_property
     def shards(self) -> list[str]:
         """Names of finished shards, further volumes included, in order."""
         found = []
-        for unit, stats in sorted(self.stats.items()):
+        for unit, stats in self.stats.items():
             found.append(unit)
             found += [f"{unit}-{number}" for number in range(1, stats.get("volumes", 1))]
         return found
@@ -127,6 +134,10 @@ class Dataset:
             raise InputError(
                 f"Shard {shard} of {self.folder.url} has lost its table {self._table_name(shard)}."
             ) from error
+        except (pa.ArrowInvalid, PermissionError) as error:
+            raise InputError(
+                f"{self._table_name(shard)} of {self.folder.url} cannot be read: {error}"
+            ) from error
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one table, media bytes left out.
@@ -148,6 +159,8 @@ class Dataset:
     def sample(self, key: str) -> dict[str, Any]:
         """One row by key, its media as bytes under their extensions.
 
+        Shards that do not say where their media lie, as the peers' do, are gone through for them.
+
         Args:
             key: the sample's key.
 
@@ -165,7 +178,13 @@ class Dataset:
         raise InputError(f"{self.folder.url} has no sample with key {key!r}.")
 
     def _media(self, shard: str, key: str, number: int, row: dict[str, Any]) -> dict[str, bytes]:
-        found = {}
+        found: dict[str, bytes] = {}
+        if "media" not in row:
+            for name, refs, _ in self.layout.read_samples(self.folder, shard):
+                if name.rpartition("/")[2] == key:
+                    media = {ext: ref for ext, ref in refs.items() if ext not in TEXTS}
+                    return {ext: self.layout.read(self.folder, ref) for ext, ref in media.items()}
+            return found
         for extension, place in (row.get("media") or {}).items():
             if place is not None:
                 ref = self.layout.locate(

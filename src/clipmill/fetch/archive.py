@@ -67,7 +67,7 @@ class ArchiveFetcher(Fetcher):
         self._options = options
         self._client = HttpClient(options)
         self._storage = StorageFetcher(options)
-        self._slots = Slots(options.concurrency, options.concurrency_per_host)
+        self._slots = Slots(options.concurrency_per_host)
         self._threads = ThreadPoolExecutor(INDEX_THREADS, thread_name_prefix="clipmill-archive")
         self._indexes: OrderedDict[tuple[str, str], asyncio.Task[Index]] = OrderedDict()
 
@@ -77,7 +77,7 @@ class ArchiveFetcher(Fetcher):
         Raises:
             DownloadError: nothing is left at ``request.target`` then.
         """
-        effort = Effort(self.name, redact_url(request.url))
+        effort = Effort(self.name, redact_url(request.url), is_next=budget.is_next)
         allowance = Allowance(budget, effort)
         return await with_retries(
             lambda: self._attempt(request, allowance, effort), self._options, effort

@@ -10,14 +10,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from clipmill.core.errors import RunError
 from clipmill.fetch.archive_index import LOCAL_HEADER_BYTES, Member
 from clipmill.fetch.archive_ranges import Ranges
 from clipmill.fetch.failures import failure
+from clipmill.fetch.inflate import RAW_DEFLATE, Inflater
 from clipmill.fetch.manners import Effort
 from clipmill.fetch.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
+from clipmill.fetch.target import open_target, write_all
 
-_INFLATE_BYTES = 1 << 20
 _LOCAL_HEADER = struct.Struct("<26xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
 # A local header may hold more extra fields than its copy in the index; this much is foreseen.
@@ -55,7 +55,7 @@ class Unpacking:
         """
         packed = _packed(ranges, member, effort, self._shown)
         pieces = _inflated(packed, self._shown) if member.method else packed
-        with self._open() as file:
+        with open_target(self._target) as file:
             async with aclosing(pieces):
                 async for piece in pieces:
                     self.size += len(piece)
@@ -73,12 +73,6 @@ class Unpacking:
             )
         if member.checksum is not None and self._checksum != member.checksum:
             raise failure("truncated", f"{self._shown} does not agree with its checksum.")
-
-    def _open(self) -> io.FileIO:
-        try:
-            return io.FileIO(self._target, "wb")
-        except OSError as error:
-            raise RunError(f"{self._target.parent} cannot be written to: {error}") from error
 
     def _take(self, file: io.FileIO, piece: bytes) -> None:
         self._checksum = zlib.crc32(piece, self._checksum)
@@ -99,12 +93,7 @@ class Unpacking:
         self._write(file, head)
 
     def _write(self, file: io.FileIO, data: bytes) -> None:
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[file.write(rest) :]
-        except OSError as error:
-            raise RunError(f"{self._target.parent} cannot be written to: {error}") from error
+        write_all(file, data)
         self._hash.update(data)
 
 
@@ -151,13 +140,9 @@ def _header_end(head: bytes, member: Member, shown: str) -> int | None:
 
 
 async def _inflated(packed: AsyncGenerator[bytes], shown: str) -> AsyncGenerator[bytes]:
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        async with aclosing(packed):
-            async for data in packed:
-                while data and not inflater.eof:
-                    yield inflater.decompress(data, _INFLATE_BYTES)
-                    data = inflater.unconsumed_tail
-        yield inflater.flush()
-    except zlib.error as error:
-        raise failure("bad_archive", f"{shown} cannot be inflated: {error}") from error
+    inflater = Inflater(shown, RAW_DEFLATE, "bad_archive")
+    async with aclosing(packed):
+        async for data in packed:
+            for piece in inflater.pieces(data):
+                yield piece
+    yield inflater.rest()

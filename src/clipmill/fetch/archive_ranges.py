@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
@@ -14,13 +13,11 @@ from yarl import URL
 from clipmill.core.errors import DownloadError
 from clipmill.core.redact import redact_url
 from clipmill.core.sample import MediaRef
-from clipmill.fetch.client import HttpClient
-from clipmill.fetch.failures import failure, is_retryable_status
-from clipmill.fetch.manners import Effort, Slots, opt_out_reason, parse_retry_after
+from clipmill.fetch.client import HttpClient, content_range, status_failure
+from clipmill.fetch.failures import failure
+from clipmill.fetch.manners import Effort, Slots, opt_out_reason
 from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.storage import StorageFetcher
-
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class Ranges(ABC):
@@ -114,7 +111,7 @@ class HttpRanges(Ranges):
 
     def _check(self, response: aiohttp.ClientResponse) -> int:
         """Refuse all answers but a partial one; returns where it starts."""
-        span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        span = content_range(response)
         if response.status == 200 and self._has_ranges:
             raise failure("truncated", f"{self.shown} changed while it was read.")
         if response.status == 200 or (response.status == 206 and not span):
@@ -136,18 +133,13 @@ class HttpRanges(Ranges):
             strong = etag.startswith('"')
             self._validator = etag if strong else response.headers.get("Last-Modified", "")
         self._has_ranges = True
-        self.size = int(span[3])
-        return int(span[1])
+        start, _, self.size = span
+        return start
 
     def _status_failure(self, response: aiohttp.ClientResponse) -> DownloadError:
         if response.status == 416:
             return failure("bad_archive", f"{self.shown} is empty or ends before its index says.")
-        return failure(
-            "http_status",
-            f"{self.shown} answered {response.status} {response.reason or ''}".strip() + ".",
-            retryable=is_retryable_status(response.status),
-            retry_after_seconds=parse_retry_after(response.headers.get("Retry-After")),
-        )
+        return status_failure(response)
 
 
 async def _read_up_to(response: aiohttp.ClientResponse, size: int) -> bytes:

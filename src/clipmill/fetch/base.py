@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol
 
 from clipmill.core.sample import MediaRef, Subtitle
 
+MAX_URL_CHARACTERS = 16_384
+
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
@@ -77,6 +79,9 @@ class Budget(Protocol):
 
     async def reserve(self, size: int) -> None:
         """Wait until ``size`` more bytes fit; the oldest request in line is never kept waiting."""
+
+    def is_next(self) -> bool:
+        """Whether the writer waits for this fetch, so that nothing else may keep it waiting."""
 
 
 class Fetcher(ABC):

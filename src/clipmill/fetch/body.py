@@ -4,56 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import re
-import zlib
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
 
-from clipmill.core.errors import RunError
 from clipmill.core.redact import redact_url
 from clipmill.fetch.allowance import Allowance
 from clipmill.fetch.base import Budget
+from clipmill.fetch.client import content_range
 from clipmill.fetch.failures import failure
+from clipmill.fetch.inflate import GZIP_OR_ZLIB, Inflater
 from clipmill.fetch.manners import Effort
 from clipmill.fetch.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
+from clipmill.fetch.target import open_target, write_all
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_INFLATE_BYTES = 1 << 20
 _STEP_BYTES = 1 << 20
-
-
-class Inflater:
-    """Undoes a Content-Encoding in pieces of bounded size, however much is packed into few bytes.
-
-    Args:
-        encoding: ``gzip`` or ``deflate``.
-        url: for messages.
-    """
-
-    def __init__(self, encoding: str, url: str) -> None:
-        self._zlib = zlib.decompressobj(wbits=47)  # gzip or zlib, whichever it turns out to be
-        self._what = f"{url} sent {encoding} data that"
-
-    def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Decode some bytes."""
-        try:
-            while data:
-                if self._zlib.eof:  # gzip files may be several in a row
-                    self._zlib = zlib.decompressobj(wbits=47)
-                yield self._zlib.decompress(data, _INFLATE_BYTES)
-                data = self._zlib.unconsumed_tail or self._zlib.unused_data
-        except zlib.error as error:
-            raise failure("bad_response", f"{self._what} is broken: {error}") from error
-
-    def rest(self) -> bytes:
-        """What is still inside after the last bytes came."""
-        rest = self._zlib.flush()
-        if not self._zlib.eof:
-            raise failure("truncated", f"{self._what} ends too early.")
-        return rest
 
 
 class Body:
@@ -71,7 +38,7 @@ class Body:
         self._max_bytes = max_bytes
         self._allowance = Allowance(budget, effort)
         self._effort = effort
-        self._file: int | None = None
+        self._file: io.FileIO | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -83,8 +50,8 @@ class Body:
         self._validators: dict[str, str] = {}
         self._head = b""
         if self._file is not None:
-            os.ftruncate(self._file, 0)
-            os.lseek(self._file, 0, os.SEEK_SET)
+            self._file.seek(0)
+            self._file.truncate()
 
     def resume_headers(self) -> dict[str, str]:
         """Headers that ask for what is missing, provided that it is still the same file."""
@@ -151,7 +118,7 @@ class Body:
         headers = response.headers
         validators = _validators(headers)
         if response.status == 206:
-            if encoded or not self._continues(headers.get("Content-Range", ""), validators):
+            if encoded or not self._continues(content_range(response), validators):
                 self.restart()
                 raise failure("truncated", f"{url} changed, or answered for another range.")
             return
@@ -161,12 +128,13 @@ class Body:
             if "bytes" in headers.get("Accept-Ranges", "").lower():
                 self._validators = validators
 
-    def _continues(self, content_range: str, validators: Mapping[str, str]) -> bool:
+    def _continues(
+        self, span: tuple[int, int, int] | None, validators: Mapping[str, str]
+    ) -> bool:
         """Whether a partial answer is all that is missing, and of the same file."""
-        span = _CONTENT_RANGE.fullmatch(content_range)
         if span is None:
             return False
-        start, end, total = (int(number) for number in span.groups())
+        start, end, total = span
         if start != self._size or end != total - 1 or self._expected not in (None, total):
             return False
         self._expected = total
@@ -196,14 +164,9 @@ class Body:
         size = self._size + len(data)
         in_steps = -(-size // _STEP_BYTES) * _STEP_BYTES
         await self._allowance.up_to(self._expected or min(in_steps, self._max_bytes))
-        try:
-            if self._file is None:
-                self._file = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-            written = os.write(self._file, data)
-            while written < len(data):
-                written += os.write(self._file, memoryview(data)[written:])
-        except OSError as error:
-            raise RunError(f"{self._target.parent} cannot be written to: {error}") from error
+        if self._file is None:
+            self._file = open_target(self._target)
+        write_all(self._file, data)
         self._hash.update(data)
         self._size = size
 
@@ -225,7 +188,7 @@ class Body:
     def finish(self) -> tuple[str, int]:
         """Close the file; returns its sha256 and size."""
         if self._file is not None:
-            os.close(self._file)
+            self._file.close()
             self._file = None
         return self._hash.hexdigest(), self._size
 
@@ -251,7 +214,7 @@ def _inflater(encoding: str, url: str) -> Inflater | None:
         raise failure(
             "bad_response", f"{url} sent {encoding!r} encoded bytes although asked for plain ones."
         )
-    return Inflater(encoding, url)
+    return Inflater(f"{url} sent {encoding} data that", GZIP_OR_ZLIB, "bad_response")
 
 
 def _not_media(sniffed: Sniffed, url: str, content_type: str | None) -> Exception:

@@ -8,6 +8,7 @@ import socket
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from http.cookiejar import CookieJar, LoadError, MozillaCookieJar
 
 import aiohttp
@@ -16,15 +17,16 @@ from yarl import URL
 from clipmill.core.errors import DownloadError, UserError
 from clipmill.core.redact import redact_url
 from clipmill.fetch.addresses import ForbiddenAddressError, GuardedResolver, check_host
+from clipmill.fetch.base import MAX_URL_CHARACTERS
 from clipmill.fetch.failures import failure, is_retryable_status
-from clipmill.fetch.manners import Effort
+from clipmill.fetch.manners import Effort, parse_retry_after
 from clipmill.fetch.options import FetchOptions
 
 MAX_REDIRECTS = 10
-MAX_URL_CHARACTERS = 16_384
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SENDABLE = re.compile(r"[!-~]+")
 _READ_BYTES = 256 * 1024
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 def parse_http_url(text: str) -> URL:
@@ -47,6 +49,32 @@ def parse_http_url(text: str) -> URL:
     if not host or any(letter.isspace() for letter in host):
         raise failure("invalid_url", f"{shown!r} names no host.")
     return url.with_fragment(None)
+
+
+def content_range(response: aiohttp.ClientResponse) -> tuple[int, int, int] | None:
+    """First and last byte of a partial answer, and bytes of the whole; None when it says not."""
+    span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    return (int(span[1]), int(span[2]), int(span[3])) if span else None
+
+
+def status_failure(response: aiohttp.ClientResponse) -> DownloadError:
+    """The error of an answer whose status is none of success."""
+    phrase = response.reason or ""
+    if not phrase and response.status in HTTPStatus._value2member_map_:
+        phrase = HTTPStatus(response.status).phrase
+    wait = parse_retry_after(response.headers.get("Retry-After"))
+    where = redact_url(str(response.url))
+    message = f"{where} answered {response.status} {phrase}".rstrip() + "."
+    if wait is not None:
+        message += f" It asks to wait {wait:.0f} s."
+    if response.status == 401:
+        message += " Give credentials with --headers or --cookies-file."
+    return failure(
+        "http_status",
+        message,
+        retryable=is_retryable_status(response.status),
+        retry_after_seconds=wait,
+    )
 
 
 class HttpClient:
@@ -185,6 +213,16 @@ def _redirected(url: URL, location: str) -> URL:
         raise failure(
             "bad_response", f"{redact_url(str(url))} redirects to {shown!r}, which is no URL."
         ) from error
+
+
+def check_access(options: FetchOptions) -> None:
+    """Refuse a cookies file or a proxy that cannot be used.
+
+    Raises:
+        UserError: what is wrong with it.
+    """
+    _load_cookies(options.cookies_file)
+    _read_proxy(options.proxy_url())
 
 
 def _load_cookies(path: str | None) -> CookieJar | None:

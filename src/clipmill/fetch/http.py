@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 import aiohttp
 from yarl import URL
 
 from clipmill.core.redact import redact_url
 from clipmill.fetch.base import Budget, Fetched, Fetcher, FetchRequest
 from clipmill.fetch.body import Body
-from clipmill.fetch.client import HttpClient, parse_http_url
-from clipmill.fetch.failures import failure, is_retryable_status
-from clipmill.fetch.manners import Effort, Slots, opt_out_reason, parse_retry_after, with_retries
+from clipmill.fetch.client import HttpClient, parse_http_url, status_failure
+from clipmill.fetch.failures import failure
+from clipmill.fetch.manners import Effort, Slots, opt_out_reason, with_retries
 from clipmill.fetch.options import FetchOptions
 
 
@@ -28,11 +26,11 @@ class HttpFetcher(Fetcher):
     def __init__(self, options: FetchOptions) -> None:
         self._options = options
         self._client = HttpClient(options)
-        self._slots = Slots(options.concurrency, options.concurrency_per_host)
+        self._slots = Slots(options.concurrency_per_host)
 
     async def fetch(self, request: FetchRequest, budget: Budget) -> Fetched:
         """Fetch ``request.url`` into ``request.target``."""
-        effort = Effort(self.name, redact_url(request.url))
+        effort = Effort(self.name, redact_url(request.url), is_next=budget.is_next)
         body = Body(request.target, self._options.max_bytes, budget, effort)
         wanted = bool(request.modalities)
         try:
@@ -74,7 +72,7 @@ class HttpFetcher(Fetcher):
         """Look at status and headers before any of the body is read."""
         where = redact_url(str(response.url))
         if not 200 <= response.status < 300:
-            raise _status_failure(response, where)
+            raise status_failure(response)
         reason = opt_out_reason(response.headers, self._options)
         if reason:
             raise failure(
@@ -82,21 +80,3 @@ class HttpFetcher(Fetcher):
                 f"{where}: {reason}. It is left out; to take it all the same (and answer for it), "
                 "use --no-respect-opt-out.",
             )
-
-
-def _status_failure(response: aiohttp.ClientResponse, where: str) -> Exception:
-    phrase = response.reason or ""
-    if not phrase and response.status in HTTPStatus._value2member_map_:
-        phrase = HTTPStatus(response.status).phrase
-    wait = parse_retry_after(response.headers.get("Retry-After"))
-    message = f"{where} answered {response.status} {phrase}".rstrip() + "."
-    if wait is not None:
-        message += f" It asks to wait {wait:.0f} s."
-    if response.status == 401:
-        message += " Give credentials with --headers or --cookies-file."
-    return failure(
-        "http_status",
-        message,
-        retryable=is_retryable_status(response.status),
-        retry_after_seconds=wait,
-    )

@@ -9,19 +9,19 @@ import fsspec
 from clipmill.core import registry
 from clipmill.core.errors import DownloadError
 from clipmill.core.redact import redact_url
-from clipmill.fetch.base import Budget, Fetched, Fetcher, FetchRequest
+from clipmill.fetch.base import MAX_URL_CHARACTERS, Budget, Fetched, Fetcher, FetchRequest
 from clipmill.fetch.failures import failure
 from clipmill.fetch.known_sites import KnownSites
 from clipmill.fetch.options import FetchOptions
 
 GROUP = "clipmill.fetchers"
-MAX_URL_CHARACTERS = 16_384
 
 _SCHEME = re.compile(r"(?i)([a-z][a-z0-9+.-]*)://")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 _PATH = re.compile(r"[/\\]|\.\w{1,5}$|^file:")
 _NOTHING = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "#n/a", "nat"})
 _PAGES = frozenset({"html", "playlist"})
+_SPENT = ("attempts", "seconds", "downloaded_bytes")
 
 
 class Router:
@@ -71,15 +71,21 @@ class Router:
                 details=found.details,
             ) from found
         try:
-            return await self._fetcher("sites").fetch(request, budget)
+            fetched = await self._fetcher("sites").fetch(request, budget)
         except DownloadError as error:
+            for name in _SPENT:
+                error.details[name] = error.details.get(name, 0) + found.details.get(name, 0)
             if error.error_class != found.error_class:
                 raise
             raise DownloadError(
                 f"{found.message} yt-dlp found nothing there either: {error.message}",
                 error_class=found.error_class,
-                details=found.details,
+                details=found.details | {name: error.details[name] for name in _SPENT},
             ) from error
+        fetched.attempts += found.details["attempts"]
+        fetched.seconds += found.details["seconds"]
+        fetched.downloaded_bytes += found.details["downloaded_bytes"]
+        return fetched
 
     def _fetcher(self, name: str) -> Fetcher:
         fetcher = self._fetchers.get(name)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from clipmill.core.errors import InputError, ProcessError
 from clipmill.core.extras import require
+from clipmill.core.media_names import IMAGE_EXTENSIONS, MEDIA_EXTENSIONS
 from clipmill.core.sample import MediaRef
 from clipmill.formats.base import (
     Member,
@@ -45,9 +46,7 @@ _CRC_MASK = 0xA282EAD8
 _LENGTH_BYTES = 12
 _MODULE, _EXTRA = "google_crc32c", "tfrecord"
 # Extensions by which media are told from texts in video2dataset's records, which have no json.
-_PEER_MEDIA = frozenset(
-    ("mp4", "webm", "mkv", "mov", "avi", "m4a", "mp3", "wav", "flac", "ogg", "npy", "jpg", "png")
-)
+_PEER_MEDIA = MEDIA_EXTENSIONS | IMAGE_EXTENSIONS | {"npy"}
 
 
 def record_name(shard: str) -> str:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from clipmill.core.errors import InputError
 from clipmill.core.sample import MediaRef
 from clipmill.formats.base import Member, MemberPlace, ShardFormat, ShardWriter, member_name
 from clipmill.formats.sidecar import TEXTS, read_sidecars
 from clipmill.formats.tables import table_name, write_table
 from clipmill.io.folder import Folder
-from clipmill.io.tar import TarMember, TarReader, TarWriter, iter_members
+from clipmill.io.tar import TarReader, TarWriter
+from clipmill.io.tar_samples import tar_samples
 
 
 def tar_name(shard: str) -> str:
@@ -77,9 +76,9 @@ class WebDatasetWriter(ShardWriter):
         self._tar.truncate(position)
         self._first = None
         if position:
-            members = iter_members(self.staging / tar_name(self.shard))
-            _, first = next(groupby(members, key=lambda member: _split(member.name)[0]))
-            self._first = frozenset(_split(member.name)[1] for member in first)
+            with TarReader(self.staging / tar_name(self.shard)) as tar:
+                _, first = next(tar_samples(tar))
+            self._first = frozenset(first)
 
     def finish(self, table: pa.Table) -> list[str]:
         """End the tar and write the table."""
@@ -110,14 +109,7 @@ class WebDatasetFormat(ShardFormat):
         """Samples in tar order; neighbours with the same key make one sample."""
         path = folder.url_of(tar_name(shard))
         with TarReader(path) as tar:
-            named = ((_split(member.name), member) for member in tar)
-            visible = (pair for pair in named if pair[0][0])
-            for key, group in groupby(visible, key=lambda pair: pair[0][0]):
-                parts: dict[str, TarMember] = {}
-                for (_, extension), member in group:
-                    if extension in parts:
-                        raise InputError(f"{path} has {member.name} twice.")
-                    parts[extension] = member
+            for key, parts in tar_samples(tar):
                 refs = {
                     extension: MediaRef(path, extension, member.offset, member.size)
                     for extension, member in parts.items()
@@ -130,12 +122,3 @@ class WebDatasetFormat(ShardFormat):
     ) -> MediaRef:
         """A stretch of the tar."""
         return MediaRef(folder.url_of(tar_name(shard)), extension, place.offset, place.size)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Key and extension of a member, split at the first dot; no key when it is no sample's."""
-    directory, slash, base = name.removeprefix("./").rpartition("/")
-    stem, dot, extension = base.partition(".")
-    if not stem or not dot:
-        return "", ""
-    return directory + slash + stem, extension.lower()

@@ -6,10 +6,10 @@ import os
 from types import TracebackType
 from typing import IO, cast
 
-import fsspec
-
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
+from clipmill.io.filesystem import open_filesystem
+from clipmill.io.remote import RemoteFile, from_remote
 
 REMOTE_BLOCK_BYTES = 256 * 1024
 """Read ahead of an object store; small, since headers lie far apart."""
@@ -43,8 +43,10 @@ class ByteReader:
 
     def _open(self, path: str) -> None:
         if "://" in path:
-            filesystem, inner = fsspec.core.url_to_fs(path)
-            self._file = cast(IO[bytes], filesystem.open(inner, block_size=REMOTE_BLOCK_BYTES))
+            with from_remote(path):
+                filesystem, inner = open_filesystem(path)
+                opened = filesystem.open(inner, block_size=REMOTE_BLOCK_BYTES)
+            self._file = cast(IO[bytes], RemoteFile(opened, path))
             self._owns_file = True
             self.size = self._file.seek(0, os.SEEK_END)
         else:
@@ -95,24 +97,3 @@ class ByteReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def read_range(source: str | os.PathLike[str] | IO[bytes], offset: int, size: int) -> bytes:
-    """Bytes ``[offset, offset + size)`` of a file.
-
-    Args:
-        source: local path, fsspec URL or open file.
-        offset: first byte.
-        size: number of bytes.
-
-    Raises:
-        InputError: the file is missing or ends before.
-    """
-    with ByteReader(source) as reader:
-        data = reader.read(offset, size)
-    if len(data) != size:
-        raise InputError(
-            f"{reader.name} is cut short: {size} bytes are wanted at {offset}, but it has "
-            f"{reader.size} in all."
-        )
-    return data

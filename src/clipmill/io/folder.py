@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from clipmill.core.errors import UserError
 from clipmill.core.redact import redact_url
+from clipmill.io.filesystem import open_filesystem
+from clipmill.io.remote import RemoteFile, from_remote, to_remote
 
 
 class Folder:
     """A folder given as a local path or a URL such as ``s3://bucket/videos``.
+
+    What is missing is a ``FileNotFoundError`` everywhere, and what else goes wrong on a local disk
+    an ``OSError``; whatever a library for remote storage raises becomes a ``StorageError``.
 
     Args:
         url: where; created on the first write.
@@ -28,10 +34,7 @@ class Folder:
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
         self.url = os.fspath(url)
-        try:
-            self.fs, self.root = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
-            raise UserError(f"{redact_url(self.url)} cannot be opened: {error}") from error
+        self.fs, self.root = open_filesystem(self.url)
         self.is_local = isinstance(self.fs, LocalFileSystem)
 
     def __repr__(self) -> str:
@@ -57,33 +60,43 @@ class Folder:
 
     def exists(self, name: str = "") -> bool:
         """Whether a member (or the folder itself) exists."""
-        return bool(self.fs.exists(self.path(name)))
+        with self._reading(name):
+            return bool(self.fs.exists(self.path(name)))
 
     def list(self) -> list[str]:
         """Names directly inside, sorted; empty when the folder does not exist."""
         self.fs.invalidate_cache(self.root)
         try:
-            found = self.fs.ls(self.root, detail=False)
+            with self._reading(""):
+                found = self.fs.ls(self.root, detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(name for path in found if (name := path.rstrip("/").rsplit("/", 1)[-1]))
 
     def open(self, name: str) -> IO[bytes]:
         """Open a member for reading bytes."""
-        return cast(IO[bytes], self.fs.open(self.path(name), "rb"))
+        with self._reading(name):
+            file = self.fs.open(self.path(name), "rb")
+        return cast(IO[bytes], file if self.is_local else RemoteFile(file, self.url_of(name)))
 
     def read_bytes(self, name: str) -> bytes:
         """A member's whole content."""
-        return cast(bytes, self.fs.cat_file(self.path(name)))
+        with self._reading(name):
+            return cast(bytes, self.fs.cat_file(self.path(name)))
 
     def read_json(self, name: str) -> Any:
-        """A JSON member, parsed."""
+        """A JSON member, parsed.
+
+        Raises:
+            ValueError: it is no JSON.
+        """
         return json.loads(self.read_bytes(name))
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a member so that it is there whole or not at all."""
         if not self.is_local:
-            self.fs.pipe_file(self.path(name), data)
+            with to_remote(self.url_of(name)):
+                self.fs.pipe_file(self.path(name), data)
             return
         final = self.local(name)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -102,10 +115,11 @@ class Folder:
     def put(self, local: Path, name: str) -> None:
         """Move a local file or folder here; on a local disk by one rename."""
         if not self.is_local:
-            if local.is_dir():
-                self.fs.put(f"{local}/", f"{self.path(name)}/", recursive=True)
-            else:
-                self.fs.put_file(str(local), self.path(name))
+            with to_remote(self.url_of(name)):
+                if local.is_dir():
+                    self.fs.put(f"{local}/", f"{self.path(name)}/", recursive=True)
+                else:
+                    self.fs.put_file(str(local), self.path(name))
             return
         final = self.local(name)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +128,7 @@ class Folder:
         try:
             os.replace(local, final)
         except OSError as error:
-            if error.errno != 18:  # EXDEV: the staging folder is on another disk
+            if error.errno != errno.EXDEV:  # the staging folder is on another disk
                 raise
             draft = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.tmp")
             shutil.move(local, draft)
@@ -123,9 +137,8 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a member or a folder inside, if it exists."""
         if self.exists(name):
-            self.fs.rm(self.path(name), recursive=True)
+            with nullcontext() if self.is_local else to_remote(self.url_of(name), "removed"):
+                self.fs.rm(self.path(name), recursive=True)
 
-    def clear(self) -> None:
-        """Remove everything inside."""
-        for name in self.list():
-            self.remove(name)
+    def _reading(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext() if self.is_local else from_remote(self.url_of(name))

@@ -52,8 +52,10 @@ class Journal:
             raise OSError(28, "journal entry was cut short: no space left", None)
 
     def close(self) -> None:
-        """Close the file; entries stay."""
-        os.close(self._fd)
+        """Close the file; entries stay. May be called again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:

@@ -143,6 +143,11 @@ class TarReader:
             self._bytes.close()
             raise
 
+    @property
+    def name(self) -> str:
+        """Path or URL, secrets redacted."""
+        return self._bytes.name
+
     def _check_start(self) -> None:
         name = self._bytes.name
         start = self._bytes.read(0, 6)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from clipmill.core.errors import ProcessError
+from clipmill.io.append import hash_file
 from clipmill.media.containers import AUDIO_ONLY, CONTAINERS, fits, original_extension
 from clipmill.media.facts import Probe
 from clipmill.media.probe import probe
 from clipmill.media.remux import mismatch, remux, transcode_audio
 
 ORIGINAL = "original"
-_HASH_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +174,4 @@ def _unchanged(path: Path) -> PreparedFile:
 
 
 def _new(path: Path) -> PreparedFile:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_HASH_CHUNK_BYTES):
-            digest.update(chunk)
-    return PreparedFile(path, path.stat().st_size, digest.hexdigest())
+    return PreparedFile(path, path.stat().st_size, hash_file(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +17,14 @@ class Progress:
         counts: rows finished since.
         stages: rows in each stage right now: ``fetch``, ``probe``, ``write``, ``disk`` (held back
             because too many bytes wait on disk).
+        resumed: rows found finished by an earlier worker since.
+        worker: process id.
     """
 
     counts: Counts
     stages: dict[str, int] = field(default_factory=dict)
+    resumed: int = 0
+    worker: int = field(default_factory=os.getpid)
 
 
 @dataclass(frozen=True, slots=True)

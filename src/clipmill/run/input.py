@@ -101,12 +101,15 @@ def open_input(recipe: Recipe, rows: Any, output: Folder, scratch: Path) -> Inpu
             _lasting(part) for part in ([location] if isinstance(location, str) else location)
         ]
         return _open(recipe, location, kind, places)
-    spill = (output.local(RUN_FOLDER) if output.is_local else scratch) / "input"
+    if output.is_local:
+        spill = output.local(RUN_FOLDER) / "input"
+    else:
+        spill = scratch.with_name(f"{scratch.name}-input")
     given = _open(recipe, rows, kind, [], spill=spill)
     written = Path(given.source.files()[0].url)
     kept = f"{RUN_FOLDER}/input/{written.name}"
     if not output.is_local:
-        output.write_bytes(kept, written.read_bytes())
+        output.put(written, kept)
     return replace(given, location=[kept])
 
 

@@ -20,6 +20,7 @@ class Job:
     Args:
         recipe: what to do.
         fingerprint: the recipe's, stored in every shard's stats.
+        run: id of the dataset's making; work in hand of another run is never taken up.
         output: where shards are committed.
         scratch: local folder for work in hand.
         source: the input's rows.
@@ -30,6 +31,7 @@ class Job:
 
     recipe: Recipe
     fingerprint: str
+    run: str
     output: Folder
     scratch: Path
     source: Source

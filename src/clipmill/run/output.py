@@ -15,6 +15,7 @@ from clipmill.core.config import fingerprint
 from clipmill.core.errors import OutputError
 from clipmill.core.keys import shard_name
 from clipmill.io.folder import Folder
+from clipmill.run.recipe import Recipe
 
 FORMAT_VERSION = 1
 DATASET_FILE = "dataset.json"
@@ -27,20 +28,16 @@ def scratch_folder(output: Folder, temp_dir: str | None) -> Path:
     if output.is_local and temp_dir is None:
         return output.local(RUN_FOLDER) / "staging"
     base = Path(temp_dir) if temp_dir else Path(tempfile.gettempdir())
-    return base / f"clipmill-{fingerprint(output.url)}"
+    scratch = base / f"clipmill-{os.getuid()}-{fingerprint(output.url_of(''))}"
+    if scratch.exists() and scratch.stat().st_uid != os.getuid():
+        raise OutputError(f"{scratch} belongs to somebody else. Choose another --temp-dir.")
+    return scratch
 
 
-def done_shards(output: Folder, recipe_fingerprint: str | None = None) -> set[str]:
-    """Names of shards whose stats file exists (and, when asked, bears the recipe's fingerprint)."""
-    found = {
-        name.removesuffix(STATS_SUFFIX) for name in output.list() if name.endswith(STATS_SUFFIX)
-    }
-    if recipe_fingerprint is None:
-        return found
+def done_shards(output: Folder) -> set[str]:
+    """Names of shards whose stats file exists."""
     return {
-        shard
-        for shard in found
-        if output.read_json(shard + STATS_SUFFIX).get("fingerprint") == recipe_fingerprint
+        name.removesuffix(STATS_SUFFIX) for name in output.list() if name.endswith(STATS_SUFFIX)
     }
 
 
@@ -84,7 +81,7 @@ class WorkersPresent:
     """
 
     def __init__(self, scratch: Path) -> None:
-        scratch.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fd = os.open(scratch / ".workers", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_SH)
 
@@ -95,7 +92,7 @@ class WorkersPresent:
         Raises:
             OutputError: they are still there after ``timeout_seconds``.
         """
-        scratch.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(scratch / ".workers", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         deadline = time.monotonic() + timeout_seconds
         try:
@@ -114,15 +111,15 @@ class WorkersPresent:
             os.close(fd)
 
 
-def describe(
-    recipe: dict[str, Any], recipe_fingerprint: str, inputs: list[dict[str, Any]]
-) -> dict[str, Any]:
+def describe(recipe: Recipe, run: str, inputs: list[dict[str, Any]]) -> dict[str, Any]:
     """Content of ``dataset.json``."""
     return {
         "format_version": FORMAT_VERSION,
         "tool": f"clipmill {__version__}",
-        "recipe": recipe,
-        "fingerprint": recipe_fingerprint,
+        "run": run,
+        "recipe": recipe.public_dump(),
+        "fingerprint": recipe.fingerprint(),
+        "identity": recipe.identity(),
         "inputs": inputs,
         "rows": sum(part["rows"] for part in inputs),
         "shards": sum(part["shards"] for part in inputs),

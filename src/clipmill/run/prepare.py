@@ -8,14 +8,15 @@ from typing import Any, Literal
 
 from clipmill.core.errors import OutputError, RecipeError
 from clipmill.core.extras import require
-from clipmill.core.registry import load
+from clipmill.core.registry import load, nearest
 from clipmill.fetch.sites_options import check_site_options
 from clipmill.formats.base import ShardFormat
 from clipmill.formats.tables import check_column_names
 from clipmill.io.folder import Folder
+from clipmill.media.containers import AUDIO_ONLY, CONTAINERS
 from clipmill.run.input import Input, last_input
 from clipmill.run.output import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
-from clipmill.run.recipe import Recipe
+from clipmill.run.recipe import ORIGINAL, Recipe
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
 
@@ -46,6 +47,8 @@ def check_output(output: Folder, mode: Mode) -> Existing:
     """
     if output.is_local:
         _check_writable(output)
+    if "memory" in output.fs.protocol:
+        raise OutputError("memory:// lives in one process only, and workers are others.")
     existing = Existing(output)
     if mode in ("resume", "extend") and existing.dataset is None:
         raise OutputError(
@@ -84,6 +87,13 @@ def check_recipe(recipe: Recipe) -> None:
     if not recipe.write.to:
         raise RecipeError("The recipe names no output folder: set `write.to`.")
     extensions = list(recipe.write.encode_formats.values())
+    for modality, extension in recipe.write.encode_formats.items():
+        known = sorted(CONTAINERS) if modality == "audio" else sorted({*CONTAINERS} - {*AUDIO_ONLY})
+        if extension != ORIGINAL and extension not in known:
+            raise RecipeError(
+                f"encode_formats: {modality} cannot be kept as {extension!r}. "
+                f"{nearest(extension, [*known, ORIGINAL])}"
+            )
     if len(set(extensions)) < len(extensions):
         raise RecipeError(
             f"encode_formats gives {extensions[0]!r} to two modalities; their files need "
@@ -92,6 +102,10 @@ def check_recipe(recipe: Recipe) -> None:
     layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
     for module, extra in layout.needs:
         require(module, extra=extra, used_by=f"format {layout.name!r}")
+    if recipe.download.cookies_file or recipe.download.proxy:
+        from clipmill.fetch.client import check_access  # it brings aiohttp, which workers need
+
+        check_access(recipe.download)
     check_site_options(recipe.download.site_options)
     if recipe.run.wandb is not None:
         require("wandb", extra="wandb", used_by="--wandb")

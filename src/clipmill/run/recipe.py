@@ -56,6 +56,8 @@ class ProbeOptions(Config):
 
     keyframes: bool = False
     """Store the time of every keyframe."""
+    max_duration_seconds: float | None = Field(default=None, gt=0)
+    """Longest source, in seconds; longer ones fail as `too_long`. Default: any."""
 
 
 class WriteSpec(Config):
@@ -99,10 +101,14 @@ class WriteSpec(Config):
     @field_validator("format")
     @classmethod
     def _known_format(cls, value: str) -> str:
-        known = names("clipmill.formats")
-        if value not in known:
-            raise ValueError(f"no format {value!r}. {nearest(value, known)}")
-        return value
+        return _known(value, "format")
+
+
+def _known(value: str, kind: str) -> str:
+    choices = names(f"clipmill.{kind}s")
+    if value not in choices:
+        raise ValueError(f"no {kind} {value!r}. {nearest(value, choices)}")
+    return value
 
 
 class RunSpec(Config):
@@ -116,6 +122,8 @@ class RunSpec(Config):
     """Processes per worker that read media; they may crash or hang without harm."""
     sample_timeout_seconds: float = Field(default=120.0, gt=0)
     """Time a media process may take for one file before it is killed."""
+    media_memory_bytes: ByteSize = ByteSize(4_000_000_000)
+    """Memory a media process may take before the file it reads fails."""
     ahead_bytes: ByteSize = ByteSize(2_000_000_000)
     """Bytes a worker may hold on disk between fetching and writing."""
     max_shard_retries: int = Field(default=2, ge=0)
@@ -126,6 +134,11 @@ class RunSpec(Config):
     """Folder for work in hand. Default: inside a local output folder, else the system's."""
     wandb: str | None = None
     """Weights & Biases project to report to. Default: none."""
+
+    @field_validator("executor")
+    @classmethod
+    def _known_executor(cls, value: str) -> str:
+        return _known(value, "executor")
 
 
 class Recipe(Config):

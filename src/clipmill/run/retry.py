@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clipmill.core.errors import InputError, UserError
-from clipmill.core.keys import row_of_key
+from clipmill.core.keys import row_of_key, shard_name
 from clipmill.core.outcome import Counts
 from clipmill.core.redact import REDACTED
 from clipmill.dataset.dataset import Dataset
+from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
 from clipmill.run.input import Input, plan_of_rows, reopen_input, saved_plan
 from clipmill.run.job import Job
@@ -31,6 +33,7 @@ from clipmill.run.output import (
 from clipmill.run.recipe import Recipe, load_recipe
 from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward
+from clipmill.run.stats import MAX_MESSAGES
 
 FailedRows = dict[int, frozenset[int]]
 """Row numbers by shard id."""
@@ -68,9 +71,11 @@ def retry_dataset(
     lock = RunLock(output)
     try:
         WorkersPresent.wait_until_gone(scratch)
-        roll_forward(scratch, output)
+        roll_forward(scratch, output, dataset.manifest["run"])
         again = _Retry(recipe, Dataset(output), scratch, quiet=quiet)
-        again.settle()
+        unsettled = again.settle()
+        if unsettled is not None:
+            return unsettled  # an earlier retry that was cut off is done now, or cut off again
         failed = again.failed_rows(classes, every=every)
         return again.as_new_shards(failed) if as_new_shards else again.in_place(failed)
     finally:
@@ -141,74 +146,82 @@ class _Retry:
     def in_place(self, failed: FailedRows) -> RunReport:
         """Write each shard that has such rows anew, with everything else carried over."""
         reports = []
-        for number, entry in enumerate(self._inputs):
-            mine = {
-                shard: rows
-                for shard, rows in failed.items()
-                if 0 <= shard - entry["first_shard"] < entry["shards"]
-            }
-            if mine or not failed:
-                job = self._job(number)
-                job = replace(job, retry=mine)
-                reports.append(work(job, self._inputs, shards=list(mine), quiet=self._quiet))
-        return _together(reports)
+        for number, mine in self._by_input(failed):
+            job = replace(self._job(number), retry=mine)
+            reports.append(work(job, self._inputs, shards=list(mine), quiet=self._quiet))
+            if reports[-1].interrupted:
+                break
+        return self._together(reports)
 
     def as_new_shards(self, failed: FailedRows) -> RunReport:
         """Do the rows over in shards of their own, then take them out of their old ones."""
-        reports = []
-        for number, entry in enumerate(list(self._inputs)):
-            rows = [
-                (shard, row)
-                for shard, chosen in failed.items()
-                if 0 <= shard - entry["first_shard"] < entry["shards"]
-                for row in sorted(chosen)
+        for number, mine in self._by_input(failed):
+            given, first = self._input(number), self._inputs[number]["first_shard"]
+            chosen = {shard: sorted(rows) for shard, rows in mine.items()}
+            indices = [
+                given.plan.row_indices(shard - first)[rows] for shard, rows in chosen.items()
             ]
-            if rows:
-                reports.append(self._new_shards(number, rows))
-        return _together(reports) if reports else self.in_place({})
-
-    def _new_shards(self, number: int, rows: list[tuple[int, int]]) -> RunReport:
-        given, first = self._input(number), self._inputs[number]["first_shard"]
-        indices = np.concatenate(
-            [
-                given.plan.row_indices(shard - first)[sorted(r for s, r in rows if s == shard)]
-                for shard in sorted({shard for shard, _ in rows})
-            ]
-        )
-        again = plan_of_rows(given, indices, self._recipe.write.samples_per_shard)
-        entry = again.entry(self._inputs, self._output)
-        moved = f"{RUN_FOLDER}/moved-{len(self._inputs)}.json"
-        self._output.write_json(moved, rows)
-        self._inputs.append({**entry, "retry_of": number, "moved": moved, "settled": False})
+            again = plan_of_rows(
+                given, np.concatenate(indices), self._recipe.write.samples_per_shard
+            )
+            entry = again.entry(self._inputs, self._output)
+            moved = f"{RUN_FOLDER}/moved-{len(self._inputs)}.json"
+            self._output.write_json(moved, chosen)
+            self._inputs.append({**entry, "retry_of": number, "moved": moved, "settled": False})
         self._save()
-        job = replace(
-            self._job(number), plan=again.plan, first_shard=self._inputs[-1]["first_shard"]
-        )
-        report = work(job, self._inputs, quiet=self._quiet)
-        self.settle()
-        return report
+        return self.settle() or self._together([])
 
-    def settle(self) -> None:
-        """Finish retries into new shards: do what is left, then drop moved rows elsewhere."""
+    def _by_input(self, failed: FailedRows) -> list[tuple[int, FailedRows]]:
+        """Failed rows per input of the dataset that has any; retries are shards of their input."""
+        found = []
+        for number, entry in enumerate(self._inputs):
+            shards = range(entry["first_shard"], entry["first_shard"] + entry["shards"])
+            if mine := {shard: rows for shard, rows in failed.items() if shard in shards}:
+                found.append((number, mine))
+        return found
+
+    def settle(self) -> RunReport | None:
+        """Finish retries into new shards: do what is left, then drop moved rows elsewhere.
+
+        None when there was nothing to settle.
+        """
+        reports = []
         for number, entry in enumerate(self._inputs):
             if entry.get("settled", True):
                 continue
-            job = replace(
-                self._job(entry["retry_of"]),
-                plan=self._input(number).plan,
-                first_shard=entry["first_shard"],
-            )
-            report = work(job, self._inputs, quiet=self._quiet)
-            if report.exit_code in (1, 130):
-                return
-            moved: dict[int, set[int]] = {}
-            for shard, row in self._output.read_json(entry["moved"]):
-                moved.setdefault(shard, set()).add(row)
+            reports.append(work(self._job(number), self._inputs, quiet=self._quiet))
+            if reports[-1].exit_code in (1, 130):
+                break
+            moved: dict[str, list[int]] = self._output.read_json(entry["moved"])
             for shard, rows in moved.items():
-                _drop_rows(self._dataset, job.name(shard), rows, self._recipe.write.shard_digits)
+                name = shard_name(int(shard), self._recipe.write.shard_digits)
+                _drop_rows(self._dataset, name, set(rows), self._recipe.write.shard_digits)
             entry["settled"] = True
             entry["rows"] = 0  # they are counted where they came from
             self._save()
+        return self._together(reports) if reports else None
+
+    def _together(self, reports: list[RunReport]) -> RunReport:
+        """One report of several runs, or of none."""
+        if not reports:
+            status = dataset_status(self._dataset)
+            return RunReport(
+                output=self._output.url,
+                counts=Counts(),
+                shards=status.shards,
+                shards_done=status.shards_done,
+                rows=status.rows,
+                seconds=0.0,
+            )
+        first, *others = reports
+        for report in others:
+            first.counts.merge(report.counts)
+            first.seconds += report.seconds
+            first.shards_done = report.shards_done
+            first.shards_failed.update(report.shards_failed)
+            first.interrupted = first.interrupted or report.interrupted
+            first.failed_share = report.failed_share
+        return first
 
     def _save(self) -> None:
         shards = sum(entry["shards"] for entry in self._inputs)
@@ -220,6 +233,7 @@ class _Retry:
         return Job(
             recipe=self._recipe,
             fingerprint=self._recipe.fingerprint(),
+            run=self._dataset.manifest["run"],
             output=self._output,
             scratch=self._scratch,
             source=given.source,
@@ -244,41 +258,38 @@ def _drop_rows(dataset: Dataset, shard: str, rows: set[int], digits: int) -> Non
     """Take rows without media out of a shard's tables and stats."""
     volumes = [name for name in dataset.shards if name.partition("-")[0] == shard]
     counts = Counts()
+    messages: Counter[str] = Counter()
     for volume in volumes:
         name = dataset.layout.table_name(volume)
         assert name is not None
         with tempfile.TemporaryDirectory() as folder:
             draft = Path(folder) / name
             with dataset.folder.open(name) as file:
-                _filter_parquet(pq.ParquetFile(file), draft, rows, digits, counts)
+                _filter_parquet(pq.ParquetFile(file), draft, rows, digits, counts, messages)
             dataset.folder.put(draft, name)
     stats = {**dataset.stats[shard]}
     for field in ("count", "successes", "failed_to_download", "failed_to_process", "dropped"):
         stats[field] = getattr(counts, field)
     stats["failed_to_subsample"] = counts.failed_to_process
+    stats["status_dict"] = dict(messages.most_common(MAX_MESSAGES))
     stats["error_classes"] = dict(sorted(counts.error_classes.items()))
     dataset.folder.write_json(f"{shard}{STATS_SUFFIX}", stats)
 
 
 def _filter_parquet(
-    old: pq.ParquetFile, target: Path, rows: set[int], digits: int, counts: Counts
+    old: pq.ParquetFile,
+    target: Path,
+    rows: set[int],
+    digits: int,
+    counts: Counts,
+    messages: Counter[str],
 ) -> None:
     with pq.ParquetWriter(target, old.schema_arrow) as writer:
         for batch in old.iter_batches():
-            known = batch.select(["key", "status", "error_class"]).to_pylist()
+            known = batch.select(["key", "status", "error_class", "error_message"]).to_pylist()
             keep = [row_of_key(row["key"], digits) not in rows for row in known]
             for row, stays in zip(known, keep, strict=True):
                 if stays:
                     counts.add(row["status"], row["error_class"], 0)
+                    messages[row["error_message"] or row["status"]] += 1
             writer.write_batch(batch.filter(pa.array(keep)))
-
-
-def _together(reports: list[RunReport]) -> RunReport:
-    first = reports[0]
-    for report in reports[1:]:
-        first.counts.merge(report.counts)
-        first.seconds += report.seconds
-        first.shards_done = report.shards_done
-        first.shards_failed.update(report.shards_failed)
-        first.interrupted = first.interrupted or report.interrupted
-    return first

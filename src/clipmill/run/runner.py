@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from typing import Any
 from clipmill.core.errors import OutputError, RunError
 from clipmill.core.outcome import Counts
 from clipmill.core.registry import load
+from clipmill.dataset.dataset import Dataset
+from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
@@ -22,7 +26,6 @@ from clipmill.run.input import Input, last_input, new_rows_only, open_input, sav
 from clipmill.run.job import Job
 from clipmill.run.output import (
     DATASET_FILE,
-    RUN_FOLDER,
     RunLock,
     WorkersPresent,
     describe,
@@ -46,6 +49,9 @@ from clipmill.run.staging import roll_forward
 from clipmill.run.tally import Tally
 from clipmill.run.wandb_report import WandbReport
 
+_OURS = re.compile(r"\d+(-\d+)?([._].*)?|dataset\.json|columns|selections")
+"""Names that a dataset's own files and folders have, but for the run's."""
+
 
 @dataclass(slots=True)
 class RunReport:
@@ -59,7 +65,8 @@ class RunReport:
         seconds: how long it took.
         shards_failed: reason per shard that could not be finished.
         interrupted: whether it was asked to stop.
-        failure_budget: share of failed rows up to which the run counts as well done.
+        failed_share: failed rows of the whole dataset, of all its rows that ended.
+        failure_budget: share of failed rows up to which the dataset counts as well done.
     """
 
     output: str
@@ -70,6 +77,7 @@ class RunReport:
     seconds: float
     shards_failed: dict[int, str] = field(default_factory=dict)
     interrupted: bool = False
+    failed_share: float = 0.0
     failure_budget: float = 1.0
 
     @property
@@ -79,8 +87,7 @@ class RunReport:
             return 130
         if self.shards_failed:
             return 1
-        failed = self.counts.failed_to_download + self.counts.failed_to_process
-        return 3 if failed > self.failure_budget * self.counts.count else 0
+        return 3 if self.failed_share > self.failure_budget else 0
 
 
 def run_recipe(
@@ -127,11 +134,12 @@ def _begin(
     scratch: Path,
 ) -> tuple[Job, list[dict[str, Any]]]:
     """Fix the list of shards and save it, or take up the one that was saved."""
-    inputs: list[dict[str, Any]] = existing.dataset["inputs"] if existing.dataset else []
-    if mode == "overwrite":
+    if mode == "overwrite" or existing.dataset is None:
         _clear(output, scratch)
-        inputs = []
-    roll_forward(scratch, output)
+        run, inputs = uuid.uuid4().hex, []
+    else:
+        run, inputs = existing.dataset["run"], existing.dataset["inputs"]
+        roll_forward(scratch, output, run)
     number = last_input(inputs)
     begun = number >= 0 and given.fingerprint in (
         inputs[number]["fingerprint"],
@@ -144,11 +152,12 @@ def _begin(
     else:
         number = len(inputs)
         inputs = [*inputs, given.entry(inputs, output)]
-        dataset = describe(recipe.public_dump(), recipe.fingerprint(), inputs)
-        output.write_json(DATASET_FILE, {**dataset, "identity": recipe.identity()})
+        _check_digits(recipe, inputs)
+        output.write_json(DATASET_FILE, describe(recipe, run, inputs))
     job = Job(
         recipe=recipe,
         fingerprint=recipe.fingerprint(),
+        run=run,
         output=output,
         scratch=scratch,
         source=given.source,
@@ -156,6 +165,15 @@ def _begin(
         first_shard=inputs[number]["first_shard"],
     )
     return job, inputs
+
+
+def _check_digits(recipe: Recipe, inputs: list[dict[str, Any]]) -> None:
+    shards, digits = len(shard_ids(inputs)), recipe.write.shard_digits
+    if shards > 10**digits:
+        raise OutputError(
+            f"{shards:,} shards do not fit in names of {digits} digits. Choose more with "
+            "--shard-digits, or larger shards with --samples-per-shard."
+        )
 
 
 def _new_rows(recipe: Recipe, given: Input, inputs: list[dict[str, Any]], output: Folder) -> Input:
@@ -169,10 +187,10 @@ def _new_rows(recipe: Recipe, given: Input, inputs: list[dict[str, Any]], output
 
 
 def _clear(output: Folder, scratch: Path) -> None:
-    """Remove an earlier dataset, but not rows given in Python, which lie in the run's folder."""
-    for name in output.list():
-        if name != RUN_FOLDER:
-            output.remove(name)
+    """Remove an earlier dataset: what makes shards count as done first, foreign files never."""
+    names = [name for name in output.list() if _OURS.fullmatch(name)]
+    for name in sorted(names, key=lambda name: not name.endswith(".json")):
+        output.remove(name)
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -203,7 +221,6 @@ def work(
         shards: do exactly these, done or not. Default: those of the job's plan that are not done.
         quiet: show no progress.
     """
-    digits = job.recipe.write.shard_digits
     if shards is None:
         done = done_shards(job.output)
         mine = range(job.first_shard, job.first_shard + job.plan.shards)
@@ -215,27 +232,13 @@ def work(
     reporter = WandbReport(wandb, job.recipe.public_dump()) if wandb else None
     log.write("run started", fingerprint=job.fingerprint, shards=len(shards), rows=rows)
     stop = threading.Event()
-    is_over = False
     executor: Executor = load("clipmill.executors", job.recipe.run.executor)()
     try:
         with ProgressDisplay(tally, quiet=quiet) as display, _stopped_by_signals(stop):
-            tell = _listener(tally, display, log, reporter)
-            executor.run(job, shards, tell, stop)
+            executor.run(job, shards, _listener(tally, display, log, reporter), stop)
         interrupted = stop.is_set() and tally.shards_done < len(shards)
-        report = RunReport(
-            output=job.output.url,
-            counts=tally.counts,
-            shards=len(shard_ids(inputs)),
-            shards_done=len(done_shards(job.output) & set(shard_names(inputs, digits))),
-            rows=sum(part["rows"] for part in inputs),
-            seconds=tally.seconds,
-            shards_failed=tally.shards_failed,
-            interrupted=interrupted,
-            failure_budget=job.recipe.run.failure_budget,
-        )
+        report = _report(job, inputs, tally, interrupted=interrupted)
         log.write("run ended", exit_code=report.exit_code, seconds=round(report.seconds, 3))
-        is_over = not interrupted and not tally.shards_failed
-        return report
     except RunError as error:
         log.write("run stopped", reason=error.message)
         raise
@@ -243,8 +246,29 @@ def work(
         if reporter is not None:
             reporter.close(tally)
         log.close()
-        if is_over:
-            shutil.rmtree(job.scratch, ignore_errors=True)
+    if not interrupted and not tally.shards_failed:
+        shutil.rmtree(job.scratch, ignore_errors=True)
+    return report
+
+
+def _report(
+    job: Job, inputs: list[dict[str, Any]], tally: Tally, *, interrupted: bool
+) -> RunReport:
+    done = done_shards(job.output) & set(shard_names(inputs, job.recipe.write.shard_digits))
+    status = dataset_status(Dataset(job.output))
+    failed = status.failed_to_download + status.failed_to_process
+    return RunReport(
+        output=job.output.url,
+        counts=tally.counts,
+        shards=len(shard_ids(inputs)),
+        shards_done=len(done),
+        rows=sum(part["rows"] for part in inputs),
+        seconds=tally.seconds,
+        shards_failed=tally.shards_failed,
+        interrupted=interrupted,
+        failed_share=failed / max(status.rows_done, 1),
+        failure_budget=job.recipe.run.failure_budget,
+    )
 
 
 def _listener(
@@ -270,7 +294,7 @@ def _listener(
 
 @contextmanager
 def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the run in order; a second Ctrl-C stops it at once."""
+    """Let Ctrl-C and SIGTERM stop the run in order; a second Ctrl-C does not wait for that."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

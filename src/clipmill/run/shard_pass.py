@@ -25,7 +25,7 @@ from clipmill.run.output import STATS_SUFFIX
 from clipmill.run.recipe import ORIGINAL
 from clipmill.run.rows import info_row, shard_table, table_schema
 from clipmill.run.source_work import CarriedRow, SourceWork, Workbench, Worked, spans_of
-from clipmill.run.staging import Staging
+from clipmill.run.staging import Staging, carry_on_commit
 from clipmill.run.stats import shard_stats
 from clipmill.run.volumes import Volumes
 from clipmill.sources.base import MEDIA_COLUMN
@@ -47,6 +47,7 @@ class ShardPass:
         shard: id of the shard.
         turn: how many shards this worker began before; earlier ones go first for disk space.
         report: told of each finished row.
+        resumed: told how many rows an earlier worker had finished.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class ShardPass:
         *,
         turn: int,
         report: Callable[[str, str | None, int], None],
+        resumed: Callable[[int], None],
     ) -> None:
         self._job = job
         self._bench = bench
         self._shard = shard
         self._turn = turn
         self._report = report
+        self._resumed = resumed
         self._layout: ShardFormat = load("clipmill.formats", job.recipe.write.format)()
         self._has_captions = "caption" in job.source.schema().names
         self._started = time.time()
@@ -71,6 +74,9 @@ class ShardPass:
     async def run(self) -> dict[str, Any]:
         """Do the whole shard; its stats."""
         job, name = self._job, self._job.name(self._shard)
+        if await _in_thread(carry_on_commit, job.scratch / name, job.output, job.run):
+            stats: dict[str, Any] = job.output.read_json(f"{name}{STATS_SUFFIX}")
+            return stats
         async with self._bench.reading:
             inputs = await asyncio.to_thread(
                 read_shard, job.source, job.plan, self._shard - job.first_shard
@@ -79,25 +85,31 @@ class ShardPass:
         staging = Staging(
             job.scratch,
             name,
-            fingerprint([job.fingerprint, inputs.num_rows, sorted(retry) if retry else None]),
+            fingerprint([job.run, job.fingerprint, sorted(retry) if retry else None]),
         )
         if retry:
             self._carried = await asyncio.to_thread(carried_rows, job, self._layout, name, retry)
+        try:
+            return await self._work(inputs, staging)
+        finally:
+            staging.close()
+
+    async def _work(self, inputs: pa.Table, staging: Staging) -> dict[str, Any]:
         volumes = Volumes(
             self._layout,
             staging.files,
-            name,
-            limit=job.recipe.write.shard_bytes,
+            self._job.name(self._shard),
+            limit=self._job.recipe.write.shard_bytes,
             positions=staging.position,
         )
-        samples = list(_samples(inputs, self._shard, job))
+        samples = list(_samples(inputs, self._shard, self._job))
         results = staging.finished
+        self._resumed(len(results))
         try:
             await self._rows(samples, results, staging, volumes)
             return await _in_thread(self._finish, inputs, results, staging, volumes)
         except BaseException:
             volumes.abandon()
-            staging.close()
             raise
 
     async def _rows(
@@ -128,7 +140,7 @@ class ShardPass:
                         downloaded = (worked.fetch or {}).get("downloaded_bytes") or 0
                         self._report(worked.outcome.status, worked.outcome.error_class, downloaded)
         finally:
-            await _cancel({work.task for work in works.values()})
+            await _end(set(works.values()))
 
     def _start_sources(self, samples: list[Sample], first: int) -> dict[int, SourceWork]:
         """One work per distinct source of the rows still to do, shared by its rows."""
@@ -200,7 +212,7 @@ class ShardPass:
         name = self._job.name(self._shard)
         stats = shard_stats(results, self._started, self._job.fingerprint, volumes.current + 1)
         (staging.files / f"{name}{STATS_SUFFIX}").write_text(json.dumps(stats, indent=2) + "\n")
-        staging.commit(self._job.output, [*names, f"{name}{STATS_SUFFIX}"])
+        staging.commit(self._job.output, self._job.run, [*names, f"{name}{STATS_SUFFIX}"])
         return stats
 
 
@@ -223,10 +235,13 @@ async def _in_thread(function: Callable[..., Result], *arguments: Any) -> Result
         raise
 
 
-async def _cancel(tasks: set[asyncio.Task[Worked]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _end(works: set[SourceWork]) -> None:
+    """Stop what is under way and give back what is held."""
+    for work in works:
+        work.task.cancel()
+    await asyncio.gather(*(work.task for work in works), return_exceptions=True)
+    for work in works:
+        work.abandon()
 
 
 def _samples(inputs: pa.Table, shard: int, job: Job) -> Iterator[Sample]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clipmill.core.errors import ProcessError, SampleError
+from clipmill.core.errors import ProcessError, SampleError, ShardError
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import MediaRef, Sample, Subtitle
 from clipmill.core.time import Span
@@ -85,7 +85,9 @@ class Workbench:
         self.recipe = recipe
         self.router = Router(recipe.download)
         self.pool = MediaPool(
-            recipe.run.media_processes, deadline_seconds=recipe.run.sample_timeout_seconds
+            recipe.run.media_processes,
+            deadline_seconds=recipe.run.sample_timeout_seconds,
+            memory_limit_bytes=int(recipe.run.media_memory_bytes),
         )
         self.files = ScratchFiles(scratch)
         self.budget = DiskBudget(int(recipe.run.ahead_bytes))
@@ -140,6 +142,13 @@ class SourceWork:
         else:
             self._holding.release()
 
+    def abandon(self) -> None:
+        """Give back whatever is still held, when the shard ends before its last row."""
+        if self._rows:
+            self._rows.clear()
+            self._remove_files()
+        self._holding.release()
+
     def _remove_files(self) -> None:
         for path in self._others - {self._target}:
             path.unlink(missing_ok=True)
@@ -179,14 +188,23 @@ class SourceWork:
     async def _copy(self, carried: CarriedRow) -> Worked:
         row = carried.row
         worked = Worked(Outcome(row["status"], error_class=row["error_class"]), carried=row)
+        async with self._bench.slots:
+            await self._copy_members(carried, worked)
+        return worked
+
+    async def _copy_members(self, carried: CarriedRow, worked: Worked) -> None:
+        row = carried.row
         for ref in carried.media:
             target = self._target.with_name(f"{self._target.name}.{ref.extension}")
             self._others.add(target)
             request = FetchRequest(url=row["url"] or "", target=target, media=ref)
-            async with self._bench.slots:
+            try:
                 fetched = await self._bench.router.fetch(request, self._holding)
+            except SampleError as error:
+                raise ShardError(
+                    f"Sample {row['key']} cannot be carried over: {error}. Run clipmill verify."
+                ) from error
             worked.members[ref.extension] = MemberFile(target, fetched.size, fetched.sha256)
-        return worked
 
     async def _fetch(self) -> Fetched:
         first = self._samples[0]
@@ -218,10 +236,20 @@ class SourceWork:
             folder=self._target.parent,
         )
         worked.probe = prepared.probe
+        _check_duration(prepared.probe, self._bench.recipe.probe.max_duration_seconds)
         for extension, file in prepared.members.items():
             self._others.add(file.path)
             known = fetched.sha256 if file.path == fetched.path else file.sha256
             worked.members[extension] = MemberFile(file.path, file.size, known)
+
+
+def _check_duration(probe: dict[str, Any], limit: float | None) -> None:
+    duration = probe["duration_seconds"]
+    if limit is not None and duration is not None and duration > limit:
+        raise ProcessError(
+            f"it lasts {duration:g} s, longer than --max-duration-seconds {limit:g}",
+            error_class="too_long",
+        )
 
 
 def _pick_media(

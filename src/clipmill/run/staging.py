@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clipmill.io.folder import Folder
-from clipmill.io.journal import Journal
+from clipmill.io.journal import Journal, boot_id
 
 _COMMIT_FILE = "commit.json"
 
@@ -55,32 +55,57 @@ class Staging:
         """Close the journal; what is in hand stays for the next worker."""
         self._journal.close()
 
-    def commit(self, output: Folder, names: Sequence[str]) -> None:
+    def commit(self, output: Folder, run: str, names: Sequence[str]) -> None:
         """Make the staged files part of the output, the last one last, and remove the staging.
 
-        The list is written down first, so that a commit cut off half-way is carried to its end by
-        ``roll_forward``.
+        The list is written down first, so that a commit cut off half-way is carried to its end.
+
+        Args:
+            output: the dataset.
+            run: id of the run the shard was made by.
+            names: of files and folders, the stats file last.
         """
         self.close()
+        plan = {"run": run, "boot": boot_id(), "names": list(names)}
         draft = self.folder / f"{_COMMIT_FILE}.tmp"
-        draft.write_text(json.dumps(list(names)))
+        draft.write_text(json.dumps(plan))
         os.replace(draft, self.folder / _COMMIT_FILE)
         _put(self.folder, output, names)
 
 
+def carry_on_commit(folder: Path, output: Folder, run: str) -> bool:
+    """Carry a commit that was cut off to its end; whether there was one.
+
+    A commit of another run is thrown away with its staging, and so is one from before the machine
+    was started anew: not all of its files may have reached the disk.
+
+    Args:
+        folder: staging folder of a shard.
+        output: the dataset.
+        run: id of the run that goes on.
+    """
+    commit = folder / _COMMIT_FILE
+    if not commit.exists():
+        return False
+    plan = json.loads(commit.read_text())
+    if (plan["run"], plan["boot"]) != (run, boot_id()):
+        shutil.rmtree(folder)
+        return False
+    _put(folder, output, plan["names"])
+    return True
+
+
+def roll_forward(scratch: Path, output: Folder, run: str) -> None:
+    """Carry every commit that was cut off to its end."""
+    for folder in sorted(scratch.iterdir()) if scratch.is_dir() else ():
+        carry_on_commit(folder, output, run)
+
+
 def _put(folder: Path, output: Folder, names: Sequence[str]) -> None:
+    staged = folder / "files"
+    if (staged / names[-1]).exists():
+        output.remove(names[-1])  # of an earlier state: the shard is not done until it is again
     for name in names:
-        staged = folder / "files" / name
-        if staged.exists():  # else it was put before the commit was cut off
-            output.put(staged, name)
+        if (staged / name).exists():  # else it was put before the commit was cut off
+            output.put(staged / name, name)
     shutil.rmtree(folder)
-
-
-def roll_forward(scratch: Path, output: Folder) -> None:
-    """Carry commits that were cut off to their end."""
-    if not scratch.is_dir():
-        return
-    for folder in sorted(scratch.iterdir()):
-        commit = folder / _COMMIT_FILE
-        if commit.exists():
-            _put(folder, output, json.loads(commit.read_text()))

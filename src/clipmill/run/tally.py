@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,16 +27,17 @@ class Tally:
     counts: Counts = field(default_factory=Counts)
     shards_done: int = 0
     shards_failed: dict[int, str] = field(default_factory=dict)
-    stages: dict[str, int] = field(default_factory=dict)
     newest_stats: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
+    _stages: dict[int, dict[str, int]] = field(default_factory=dict)
     _recent: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def take(self, event: Event) -> None:
         """Account for one event."""
         if isinstance(event, Progress):
             self.counts.merge(event.counts)
-            self.stages = event.stages
+            self.rows -= event.resumed
+            self._stages[event.worker] = event.stages
             self._recent.append(
                 (time.monotonic(), event.counts.count, event.counts.bytes_downloaded)
             )
@@ -83,7 +84,11 @@ class Tally:
         return ordered[:number]
 
     def bottleneck(self) -> str:
-        """The stage in which most sources are, in words."""
+        """What most sources wait for, in words."""
+        stages: Counter[str] = Counter()
+        for one in self._stages.values():
+            stages.update(one)
+        stages["fetch"] -= stages["disk"]  # who waits for the disk is in the middle of a fetch
         words = {"fetch": "network", "probe": "media processes", "write": "writing", "disk": "disk"}
-        busiest = max(self.stages, key=lambda stage: self.stages[stage], default="")
-        return words[busiest] if busiest and self.stages[busiest] else "-"
+        busiest, number = max(stages.items(), key=lambda pair: pair[1], default=("", 0))
+        return words[busiest] if number > 0 else "-"

@@ -46,6 +46,7 @@ class Worker:
         self._connection = connection
         self._job = job
         self._counts = Counts()
+        self._resumed = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = 0
         self._stop = asyncio.Event()
@@ -80,7 +81,14 @@ class Worker:
 
     async def _shard(self, shard: int) -> None:
         self._turn += 1
-        one = ShardPass(self._job, self._bench, shard, turn=self._turn, report=self._count)
+        one = ShardPass(
+            self._job,
+            self._bench,
+            shard,
+            turn=self._turn,
+            report=self._count,
+            resumed=self._note_resumed,
+        )
         try:
             stats = await one.run()
         except (ShardError, OSError) as error:
@@ -99,6 +107,9 @@ class Worker:
     def _count(self, status: str, error_class: str | None, downloaded_bytes: int) -> None:
         self._counts.add(status, error_class, downloaded_bytes)
 
+    def _note_resumed(self, rows: int) -> None:
+        self._resumed += rows
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
@@ -106,7 +117,7 @@ class Worker:
 
     def _report(self) -> None:
         counts, stages = self._counts, self._bench.stages
-        self._counts = Counts()
+        resumed, self._counts, self._resumed = self._resumed, Counts(), 0
         self._send(
             Progress(
                 counts,
@@ -116,6 +127,7 @@ class Worker:
                     "write": stages.write,
                     "disk": self._bench.budget.waiting,
                 },
+                resumed,
             )
         )
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
-from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source
+from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source, media_ref
 from clipmill.sources.columns import Columns
 from clipmill.sources.row_shape import RowShape
-from clipmill.sources.shard_media import Refs, holds_media, is_cell, media_ref
+from clipmill.sources.shard_media import Refs, holds_media, is_cell
 from clipmill.sources.streams import is_local, reading
 from clipmill.sources.table_format import extension_of
 from clipmill.sources.tables import Tables

@@ -27,6 +27,12 @@ MEDIA_TYPE = pa.list_(
 )
 
 
+def media_ref(path: str, extension: str, **place: int | None) -> dict[str, Any]:
+    """One element of ``_media``; what ``place`` leaves out is null."""
+    whole = {"offset": None, "size": None, "row": None}
+    return {"path": path, "extension": extension, **whole, **place}
+
+
 @dataclass(frozen=True, slots=True)
 class InputFile:
     """One file of a source, as planned.

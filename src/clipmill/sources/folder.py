@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from clipmill.core.errors import InputError
+from clipmill.core.media_names import MEDIA_EXTENSIONS
 from clipmill.core.redact import redact_url
-from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source
+from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source, media_ref
 from clipmill.sources.column_types import unify
 from clipmill.sources.columns import Columns
-from clipmill.sources.folder_kind import MEDIA_EXTENSIONS, METADATA_NAMES, Entry, list_folder
+from clipmill.sources.folder_kind import METADATA_NAMES, Entry, list_folder
 from clipmill.sources.folder_metadata import FolderMetadata
 from clipmill.sources.paths import expand, is_folder
 from clipmill.sources.row_shape import RowShape
@@ -98,7 +99,7 @@ class FolderSource(Source):
         raw = self._columns(file.url, listing, rows)
         paths = [f"{file.url}/{name}" for name in names]
         media = [
-            [_whole_file(path)] if name in listing.present else []
+            [media_ref(path, extension_of(path))] if name in listing.present else []
             for path, name in zip(paths, names, strict=True)
         ]
         return shape.apply(
@@ -264,16 +265,6 @@ class FolderSource(Source):
 
 def _sidecar(name: str, extension: str) -> str:
     return f"{name.rpartition('.')[0]}.{extension}"
-
-
-def _whole_file(path: str) -> dict[str, Any]:
-    return {
-        "path": path,
-        "extension": extension_of(path),
-        "offset": None,
-        "size": None,
-        "row": None,
-    }
 
 
 def _read_members(path: str) -> dict[str, Any]:

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipmill.core.errors import InputError
+from clipmill.core.media_names import MEDIA_EXTENSIONS
 from clipmill.core.redact import redact_url
+from clipmill.io.layout import DATASET_FILE, STATS_SUFFIX
 from clipmill.sources.streams import file_system, open_stored, reading
 from clipmill.sources.table_format import TABLE_EXTENSIONS, extension_of
 
-_VIDEO = "mp4 m4v mov mkv webm avi mpg mpeg ts m2ts mts flv wmv asf 3gp ogv vob gif mxf"
-_AUDIO = "mp3 m4a aac wav flac ogg oga opus wma aiff aif ac3 mka"
-VIDEO_EXTENSIONS = frozenset(_VIDEO.split())
-AUDIO_EXTENSIONS = frozenset(_AUDIO.split())
-MEDIA_EXTENSIONS = VIDEO_EXTENSIONS | AUDIO_EXTENSIONS
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _SIDECAR_EXTENSIONS = frozenset({"txt", "json"})
-_STATS_SUFFIX = "_stats.json"
 _CARD_KEYS = ("configs", "dataset_info")
 _MAX_CARD_BYTES = 1 << 20
 _MAX_LOOKED_AT = 2000
@@ -92,7 +88,7 @@ def kind_of_folder(url: str) -> str:
     """
     top = list_folder(url)
     names = {entry.name for entry in top}
-    if "dataset.json" in names or any(name.endswith(_STATS_SUFFIX) for name in names):
+    if DATASET_FILE in names or any(name.endswith(STATS_SUFFIX) for name in names):
         return "shards"
     if names & {"dataset_dict.json", "state.json"}:
         return "hub"

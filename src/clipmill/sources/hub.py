@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from clipmill.core.errors import InputError
 from clipmill.core.extras import require
+from clipmill.core.media_names import MEDIA_EXTENSIONS
 from clipmill.core.redact import redact_url
 from clipmill.sources.arrow_cells import ArrowCellSource
 from clipmill.sources.base import MEDIA_COLUMN, InputFile, Part, Source
 from clipmill.sources.column_types import conform, unify
 from clipmill.sources.columns import Columns
 from clipmill.sources.folder import FolderSource
-from clipmill.sources.folder_kind import MEDIA_EXTENSIONS
 from clipmill.sources.hub_layout import find_splits
 from clipmill.sources.shard_media import is_cell
 from clipmill.sources.shards import ShardSource

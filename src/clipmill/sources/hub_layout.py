@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clipmill.core.errors import InputError
+from clipmill.core.media_names import MEDIA_EXTENSIONS
 from clipmill.core.redact import redact_url
 from clipmill.sources.folder_kind import (
-    MEDIA_EXTENSIONS,
     METADATA_NAMES,
     list_folder,
     read_card,

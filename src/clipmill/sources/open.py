@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from clipmill.core.errors import InputError
+from clipmill.core.media_names import MEDIA_EXTENSIONS
 from clipmill.core.redact import redact_url
 from clipmill.core.registry import load, names, nearest
 from clipmill.sources.base import Source
 from clipmill.sources.columns import Columns
-from clipmill.sources.folder_kind import MEDIA_EXTENSIONS, kind_of_folder
+from clipmill.sources.folder_kind import kind_of_folder
 from clipmill.sources.memory import open_rows
 from clipmill.sources.paths import expand, is_folder
 from clipmill.sources.streams import is_http

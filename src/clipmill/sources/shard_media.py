@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clipmill.io.tar import TarMember, TarReader
-from clipmill.sources.folder_kind import (
+from clipmill.core.media_names import (
     AUDIO_EXTENSIONS,
+    IMAGE_EXTENSIONS,
     MEDIA_EXTENSIONS,
     VIDEO_EXTENSIONS,
-    list_folder,
 )
+from clipmill.io.tar import TarMember, TarReader
+from clipmill.io.tar_samples import split_name, tar_samples
+from clipmill.sources.base import media_ref
+from clipmill.sources.folder_kind import list_folder
 from clipmill.sources.streams import reading
 from clipmill.sources.table_columnar import open_parquet
 from clipmill.sources.table_format import extension_of
 
-IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
 _KNOWN_EXTENSIONS = MEDIA_EXTENSIONS | IMAGE_EXTENSIONS
-_NAME = re.compile(r"^((?:.*/)?[^./][^./]*)\.([^/]*)$")
 _CELL_FEATURES = ("Video", "Audio")
 
 Refs = list[dict[str, Any]]
 """Where one sample's media lie, as mappings of the fields of ``core.sample.MediaRef``."""
-
-
-def media_ref(path: str, extension: str, **place: int | None) -> dict[str, Any]:
-    """One reference, with all fields."""
-    return {
-        "path": path,
-        "extension": extension,
-        "offset": None,
-        "size": None,
-        "row": None,
-        **place,
-    }
 
 
 def in_order(refs: Refs) -> Refs:
@@ -55,28 +43,6 @@ def in_order(refs: Refs) -> Refs:
         )
 
     return sorted(refs, key=rank)
-
-
-def split_name(name: str) -> tuple[str, str] | None:
-    """Key and extension of a tar member as WebDataset splits them; None when it has none."""
-    match = _NAME.match(name.removeprefix("./"))
-    return (match[1], match[2].lower()) if match else None
-
-
-def tar_samples(tar: TarReader) -> Iterator[tuple[str, dict[str, TarMember]]]:
-    """Samples of a tar: neighbouring members of one key, by extension."""
-    key, members = "", dict[str, TarMember]()
-    for member in tar:
-        name = split_name(member.name)
-        if name is None:
-            continue
-        if name[0] != key or name[1] in members:
-            if members:
-                yield key, members
-            key, members = name[0], {}
-        members[name[1]] = member
-    if members:
-        yield key, members
 
 
 def tar_refs(path: str, members: Mapping[str, TarMember]) -> Refs:

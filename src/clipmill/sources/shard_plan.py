@@ -61,13 +61,6 @@ class ShardPlan:
             return np.arange(start, stop, dtype=np.int64)
         return self.order[start:stop].astype(np.int64)
 
-    def parts(self, shard: int) -> list[Part]:
-        """The stretches of input files that hold one shard's rows, ascending, each read once.
-
-        When rows are grouped, stretches may also hold a few rows of other shards.
-        """
-        return [self._part(rows) for rows in self._stretches(np.sort(self.row_indices(shard)))]
-
     def _part(self, rows: npt.NDArray[np.int64]) -> Part:
         file_starts = self._file_starts()
         file = int(np.searchsorted(file_starts, rows[0], side="right")) - 1

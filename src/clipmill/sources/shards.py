@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
+from clipmill.io.layout import DATASET_FILE, STATS_SUFFIX, shard_order
 from clipmill.sources.bare_tar import BareTar
 from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source
 from clipmill.sources.column_types import unify
@@ -25,7 +26,6 @@ from clipmill.sources.table_format import extension_of
 from clipmill.sources.tables import PLANNING_THREADS, Tables
 
 _log = logging.getLogger(__name__)
-_STATS_SUFFIX = "_stats.json"
 _ARCHIVES = (".tar", ".tfrecord")
 
 
@@ -179,7 +179,7 @@ def _shards_at(path: str) -> Iterator[_Shard]:
             len(stems - finished),
             min(stems - finished),
         )
-    for stem in sorted(finished):
+    for stem in sorted(finished, key=shard_order):
         archive = next((stem + suffix for suffix in _ARCHIVES if stem + suffix in names), None)
         table = f"{folder}/{stem}.parquet" if f"{stem}.parquet" in names else None
         if table or (archive and archive.endswith(".tar")):
@@ -192,8 +192,8 @@ def _shards_at(path: str) -> Iterator[_Shard]:
 
 def _finished(stems: set[str], names: dict[str, bool]) -> set[str]:
     """Shards whose stats are there, or all when nobody wrote stats."""
-    stats = {name.removesuffix(_STATS_SUFFIX) for name in names if name.endswith(_STATS_SUFFIX)}
-    if not stats and "dataset.json" not in names:
+    stats = {name.removesuffix(STATS_SUFFIX) for name in names if name.endswith(STATS_SUFFIX)}
+    if not stats and DATASET_FILE not in names:
         return stems
     return {stem for stem in stems if stem in stats or stem.partition("-")[0] in stats}
 

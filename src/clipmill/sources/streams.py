@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import fsspec
 import pyarrow as pa
 
-from clipmill.core.errors import InputError, MissingExtra
+from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
+from clipmill.io.filesystem import open_filesystem
 
-_EXTRA_OF_PROTOCOL = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}
 Compression = Literal["gzip", "zstd"]
 _COMPRESSIONS: dict[bytes, Compression] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNREAD_CONTENT = {
@@ -49,14 +48,7 @@ def file_system(url: str) -> tuple[Any, str]:
     """
     # Offsets only mean something in bytes as they are stored, not as a server packs them to send.
     options = {"headers": {"Accept-Encoding": "identity"}} if is_http(url) else {}
-    try:
-        return cast(tuple[Any, str], fsspec.core.url_to_fs(url, **options))
-    except ImportError as error:
-        extra = _EXTRA_OF_PROTOCOL.get(url.split("://")[0])
-        hint = f'pip install "clipmill[{extra}]"' if extra else str(error)
-        raise MissingExtra(f"Reading {redact_url(url)} needs another library: {hint}") from error
-    except ValueError as error:
-        raise InputError(f"{redact_url(url)} cannot be opened: {error}") from error
+    return open_filesystem(url, **options)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class _WorkerProcess:
     connection: Connection
     shards: set[int] = field(default_factory=set)
     heard: float = field(default_factory=time.monotonic)
+    began: bool = False
 
     @classmethod
     def start(cls, job: Job) -> _WorkerProcess:
@@ -150,9 +151,15 @@ class _Crew:
             event = worker.connection.recv()
         except (EOFError, OSError):
             worker.process.wait()
+            if not worker.began and worker.process.returncode > 0:
+                raise RunError(
+                    f"A worker cannot be started: it ended with status {worker.process.returncode} "
+                    "before it began. What it said is above."
+                ) from None
             self._lost(worker, _ending(worker.process.returncode))
             return
         worker.heard = time.monotonic()
+        worker.began = True
         if isinstance(event, ShardDone):
             worker.shards.discard(event.shard)
         elif isinstance(event, ShardFailed):

@@ -1,0 +1,39 @@
+"""The file that is fetched into; when our own disk fails the run is in trouble, not the sample."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from clipmill.core.errors import RunError
+
+
+def open_target(path: Path) -> io.FileIO:
+    """Open a file to write, or to write over.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    try:
+        return io.FileIO(path, "wb")
+    except OSError as error:
+        raise disk_trouble(path.parent, error) from error
+
+
+def write_all(file: io.FileIO, data: bytes) -> None:
+    """Write all of the data, however few bytes the system takes at once.
+
+    Raises:
+        RunError: the disk does not take it.
+    """
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        raise disk_trouble(Path(str(file.name)).parent, error) from error
+
+
+def disk_trouble(folder: Path, error: OSError) -> RunError:
+    """The error of a folder that cannot be written to."""
+    return RunError(f"{folder} cannot be written to: {error}")

@@ -1,0 +1,33 @@
+"""Storages by URL: the one place that asks fsspec for them, and says what is missing."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import fsspec
+
+from clipmill.core.errors import InputError, MissingExtra
+from clipmill.core.redact import redact_url
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}
+
+
+def open_filesystem(url: str, **options: Any) -> tuple[Any, str]:
+    """The fsspec file system of a local path or URL, and the path inside it.
+
+    Args:
+        url: where.
+        options: what the file system takes beside the URL.
+
+    Raises:
+        InputError: there is no such kind of storage.
+        MissingExtra: the library for it is not installed.
+    """
+    try:
+        return cast(tuple[Any, str], fsspec.core.url_to_fs(url, **options))
+    except ImportError as error:
+        extra = _EXTRAS.get(url.partition("://")[0].lower())
+        line = f' Install it with: pip install "clipmill[{extra}]"' if extra else ""
+        raise MissingExtra(f"{redact_url(url)} needs another library: {error}.{line}") from error
+    except ValueError as error:
+        raise InputError(f"{redact_url(url)} cannot be opened: {error}") from error

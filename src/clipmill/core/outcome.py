@@ -63,7 +63,7 @@ class Counts:
         """Rows that failed, in whichever way; dropped ones did not."""
         return self.failed_to_download + self.failed_to_process
 
-    def rows(self) -> dict[str, int]:
+    def row_counts(self) -> dict[str, int]:
         """Numbers of rows under the names of ``ROW_COUNTS``."""
         return {name: getattr(self, name) for name in ROW_COUNTS}
 

@@ -25,7 +25,6 @@ from clipmill.io.layout import (
 )
 
 
-
 class Dataset:
     """A folder of finished shards.
 

@@ -12,20 +12,62 @@ from clipmill.dataset.dataset import Dataset
 
 TOP_MESSAGES = 10
 _PROCESS_NAMES = ("failed_to_process", "failed_to_subsample", "failed_to_resize")
-"""What clipmill, video2dataset and img2dataset call rows whose bytes could not be used."""
+"""What clipmill, video2dataset and img2dataset call rows whose bytes were of no use."""
 
 
 @dataclass(slots=True)
 class DatasetStatus(Counts):
-    """Totals over the finished shards: how their rows ended, and how many are planned.
+    """How the rows of all finished shards ended, and how many of how many those are.
 
     Args:
         folder: the dataset.
         shards_done: finished shards, of ``shards`` planned.
-        shards: see ``shards_done``.
-        planned_rows: rows of the dataset's inputs, of which ``count`` have ended.
+        rows: rows planned; ``rows_done`` of them ended.
         video_seconds: length of all successes.
         top_messages: the most frequent error messages.
     """
 
     folder: str = ""
+    shards_done: int = 0
+    shards: int = 0
+    rows: int = 0
+    video_seconds: float = 0.0
+    top_messages: list[tuple[str, int]] = field(default_factory=list)
+
+    @property
+    def rows_done(self) -> int:
+        """Rows that ended in one way or another."""
+        return self.count
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        values = asdict(self)
+        return {"folder": self.folder, "rows_done": values.pop("count"), **values}
+
+
+def dataset_status(dataset: Dataset) -> DatasetStatus:
+    """Add up the stats of every finished shard, ours or a peer's."""
+    status = DatasetStatus(folder=dataset.folder.url, shards_done=len(dataset.stats))
+    messages: Counter[str] = Counter()
+    for stats in dataset.stats.values():
+        status.merge(_counts(stats))
+        status.video_seconds += stats.get("video_seconds", 0.0)
+        messages.update(stats.get("status_dict", {}))
+    status.shards = dataset.manifest.get("shards", status.shards_done)
+    status.rows = dataset.manifest.get("rows", status.count)
+    status.error_classes = dict(Counter(status.error_classes).most_common())
+    messages.pop("success", None)
+    status.top_messages = messages.most_common(TOP_MESSAGES)
+    return status
+
+
+def _counts(stats: Mapping[str, Any]) -> Counts:
+    return Counts(
+        count=stats["count"],
+        successes=stats.get("successes", 0),
+        failed_to_download=stats.get("failed_to_download", 0),
+        failed_to_process=next((stats[name] for name in _PROCESS_NAMES if name in stats), 0),
+        dropped=stats.get("dropped", 0),
+        bytes_downloaded=stats.get("bytes_downloaded", 0),
+        error_classes=stats.get("error_classes", {}),
+    )

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipmill.core.errors import UserError
+from clipmill.core.keys import SHARD_DIGITS, shard_name
 from clipmill.core.outcome import STATUSES, Counts
-from clipmill.dataset.dataset import DATASET_FILE, STATS_SUFFIX, Dataset
+from clipmill.dataset.dataset import Dataset
 from clipmill.formats.base import MemberPlace
+from clipmill.io.layout import STATS_SUFFIX
 
-RUN_FOLDER = "_run"
+NAMED_SHARDS = 10
+"""Missing shards that are named; of more, only the number is told."""
 
 
 @dataclass(slots=True)
@@ -34,7 +37,9 @@ class Verification:
 
 
 def verify_dataset(dataset: Dataset, *, hashes: bool = True, threads: int = 4) -> Verification:
-    """Check every shard: counts, keys, members' places, and the bytes against their hashes.
+    """Check that all planned shards are there, and in each the counts, keys, members and hashes.
+
+    A peer's dataset has no plan and no hashes; its keys, counts and members are checked.
 
     Args:
         dataset: what to check.
@@ -57,6 +62,7 @@ def verify_dataset(dataset: Dataset, *, hashes: bool = True, threads: int = 4) -
             found.problems += [f"shard {shard}: key {key} exists twice" for key in sorted(twice)]
             keys.update(result.keys)
     found.problems += _strangers(dataset)
+    found.problems += _missing(dataset, found.rows)
     return found
 
 
@@ -78,13 +84,15 @@ class _Shard:
             return
         rows = dataset.shard_table(shard).to_pylist()
         self.keys = [row["key"] for row in rows]
-        if self.keys != sorted(set(self.keys)):
-            self.problems.append("keys are not unique and in order")
+        if len(set(self.keys)) < len(self.keys):
+            self.problems.append("keys are not unique")
+        elif dataset.manifest and self.keys != sorted(self.keys):
+            self.problems.append("keys are not in order")
         self._check_counts(rows)
         stored = {
             key: members for key, members, _ in dataset.layout.read_samples(dataset.folder, shard)
         }
-        promised = {row["key"] for row in rows if any((row.get("media") or {}).values())}
+        promised = {row["key"] for row in rows if _has_media(row)}
         for key in sorted(promised - stored.keys()):
             self.problems.append(f"sample {key}: its media are missing")
         for key in sorted(stored.keys() - set(self.keys)):
@@ -96,20 +104,18 @@ class _Shard:
 
     def _check_counts(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
-            if row["status"] not in STATUSES:
+            if self._dataset.manifest and row["status"] not in STATUSES:
                 self.problems.append(f"sample {row['key']}: unknown status {row['status']!r}")
         stats = self._dataset.stats.get(self._shard)
         if stats is None or stats.get("volumes", 1) > 1:
             return  # counts of a shard in several volumes are over all of them
         counts = Counts()
         for row in rows:
-            if row["status"] in STATUSES:
-                counts.add(row["status"], row["error_class"], 0)
-        for name in ("count", "successes", "failed_to_download", "failed_to_process", "dropped"):
-            if name in stats and stats[name] != getattr(counts, name):
-                self.problems.append(
-                    f"stats say {name} {stats[name]}, the table {getattr(counts, name)}"
-                )
+            known = row["status"] in STATUSES  # peers have names of their own for the second kind
+            counts.add(row["status"] if known else "failed_to_process", None, 0)
+        for name, number in counts.row_counts().items():
+            if name in stats and stats[name] != number:
+                self.problems.append(f"stats say {name} {stats[name]}, the table {number}")
 
     def _check_member(
         self, number: int, key: str, extension: str, place: MemberPlace, hashes: bool
@@ -127,10 +133,43 @@ class _Shard:
             self.problems.append(f"sample {key}: {extension} differs from its recorded hash")
 
 
+def _has_media(row: dict[str, Any]) -> bool:
+    """Whether a row says that its media are there; a peer's does so by its status alone."""
+    return any((row["media"] or {}).values()) if "media" in row else row["status"] == "success"
+
+
 def _strangers(dataset: Dataset) -> Iterator[str]:
     """Shard files that belong to no finished shard: left by a crash, or stats were deleted."""
     known = set(dataset.shards)
     for name in dataset.folder.list():
-        stem = name.split(".")[0].removesuffix(STATS_SUFFIX.split(".")[0])
-        if name not in (DATASET_FILE, RUN_FOLDER) and stem[:1].isdigit() and stem not in known:
+        stem = name.removesuffix(STATS_SUFFIX).split(".")[0]
+        if stem[:1].isdigit() and stem not in known:
             yield f"{name} belongs to no finished shard; resume the run to finish it"
+
+
+def _missing(dataset: Dataset, rows: int) -> Iterator[str]:
+    """What ``dataset.json`` plans and the shards do not have; nothing is known of a peer's plan."""
+    inputs = dataset.manifest.get("inputs", [])
+    digits = dataset.manifest.get("recipe", {}).get("write", {}).get("shard_digits", SHARD_DIGITS)
+    planned = [
+        shard_name(shard, digits)
+        for entry in inputs
+        for shard in range(entry["first_shard"], entry["first_shard"] + entry["shards"])
+    ]
+    missing = [shard for shard in planned if shard not in dataset.stats]
+    unsettled = [entry for entry in inputs if not entry.get("settled", True)]
+    if missing:
+        named = ", ".join(missing[:NAMED_SHARDS]) + (", ..." if missing[NAMED_SHARDS:] else "")
+        command = "`clipmill retry`" if unsettled else "the command that made the dataset"
+        yield (
+            f"{len(missing)} of {len(planned)} shards are not finished: {named}. The run was "
+            f"interrupted, or they were removed; give {command} again to do them."
+        )
+    elif unsettled:
+        yield "a retry into new shards was interrupted; give `clipmill retry` again to finish it"
+    elif inputs:
+        wanted = sum(entry["rows"] for entry in inputs if "retry_of" not in entry)
+        has_tables = dataset.layout.table_name(planned[0] if planned else "") is not None
+        there = rows if has_tables else len(dataset)
+        if there != wanted:
+            yield f"there are {there:,} rows, but {wanted:,} were given to the run"

@@ -37,7 +37,7 @@ class DiskBudget:
 
     async def reserve(self, holding: Holding, size: int) -> None:
         """Wait until ``size`` more bytes may be held."""
-        while self.used + size > self.limit and holding.order != self._next():
+        while self.used + size > self.limit and not self.is_next(holding):
             event = asyncio.Event()
             self._waiting.append(event)
             try:
@@ -61,8 +61,9 @@ class DiskBudget:
         for event in waiting:
             event.set()
 
-    def _next(self) -> Order:
-        return min(holding.order for holding in self._holdings)
+    def is_next(self, holding: Holding) -> bool:
+        """Whether nobody is before this holder."""
+        return holding.order == min(other.order for other in self._holdings)
 
 
 class Holding:
@@ -76,6 +77,10 @@ class Holding:
     async def reserve(self, size: int) -> None:
         """Wait until ``size`` more bytes fit."""
         await self._budget.reserve(self, size)
+
+    def is_next(self) -> bool:
+        """Whether the writer waits for this one, so that nothing may hold it back."""
+        return self._budget.is_next(self)
 
     def needed_next_at(self, order: Order) -> None:
         """The earlier row is written; a later one needs the same bytes."""

@@ -125,6 +125,9 @@ class Budget:
     async def reserve(self, size: int) -> None:
         self.reserved.append(size)
 
+    def is_next(self) -> bool:
+        return False
+
 
 @dataclass
 class Trip:

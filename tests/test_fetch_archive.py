@@ -26,6 +26,9 @@ class Unlimited:
     async def reserve(self, size: int) -> None:
         pass
 
+    def is_next(self) -> bool:
+        return False
+
 
 class Archives:
     """A web server of archives that counts what is asked of it."""

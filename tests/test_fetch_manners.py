@@ -136,12 +136,14 @@ def test_a_wait_longer_than_ours_ends_the_tries():
     assert error is busy
 
 
-def test_slots_bound_transfers_in_all_and_per_host():
+def test_slots_bound_transfers_per_host_and_serve_who_came_first():
     now: dict[str, int] = {}
     most: dict[str, int] = {}
+    served: list[int] = []
 
-    async def transfer(slots: Slots, host: str) -> None:
+    async def transfer(slots: Slots, host: str, number: int) -> None:
         async with slots.of(host, Effort("http")):
+            served.append(number)
             for name in (host, "all"):
                 now[name] = now.get(name, 0) + 1
                 most[name] = max(most.get(name, 0), now[name])
@@ -150,19 +152,20 @@ def test_slots_bound_transfers_in_all_and_per_host():
                 now[name] -= 1
 
     async def go() -> dict[str, object]:
-        slots = Slots(total=5, per_host=2)
+        slots = Slots(per_host=2)
         hosts = ["busy"] * 20 + ["a", "b", "c", "d"]
-        await asyncio.gather(*(transfer(slots, host) for host in hosts))
+        await asyncio.gather(*(transfer(slots, host, n) for n, host in enumerate(hosts)))
         return slots._hosts
 
     assert asyncio.run(go()) == {}, "hosts are forgotten when nothing is under way"
     assert most["busy"] == 2
-    assert most["all"] == 5
+    assert most["all"] == 6
+    assert [number for number in served if number < 20] == list(range(20))
 
 
 def test_who_waits_for_a_slot_and_gives_up_leaves_none_taken():
     async def go() -> None:
-        slots = Slots(total=1, per_host=1)
+        slots = Slots(per_host=1)
         async with slots.of("host", Effort("http")):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01), slots.of("host", Effort("http")):
@@ -171,6 +174,55 @@ def test_who_waits_for_a_slot_and_gives_up_leaves_none_taken():
             pass
 
     asyncio.run(go())
+
+
+class Disk:
+    """A budget of which only the oldest fetch gets more than there is; rows end in turn."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.next = 0
+        self.changed = asyncio.Condition()
+
+    async def reserve(self, row: int) -> None:
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.room > 0 or self.next == row)
+            self.room -= 1
+
+    async def release(self) -> None:
+        async with self.changed:
+            self.room += 1
+            self.next += 1
+            self.changed.notify_all()
+
+
+def test_the_fetch_that_all_wait_for_is_let_through_though_its_host_is_busy():
+    """A retry of the oldest row comes back when later rows hold all slots and wait for disk."""
+    rows = 30
+
+    async def fetch(row: int, slots: Slots, disk: Disk) -> None:
+        effort = Effort("http", is_next=lambda: disk.next == row)
+
+        async def attempt() -> None:
+            async with slots.of("host", effort):
+                await asyncio.sleep(0.001)
+                if row in (0, 7) and effort.attempts == 1:
+                    raise failure("connect", "refused")
+                await disk.reserve(row)
+
+        await with_retries(attempt, options(backoff_seconds=0.1), effort)
+
+    async def go() -> dict[str, object]:
+        slots, disk = Slots(per_host=3), Disk(room=2)
+        fetches = [asyncio.create_task(fetch(row, slots, disk)) for row in range(rows)]
+        async with asyncio.timeout(10):
+            for one in fetches:
+                await one
+                await disk.release()
+        assert disk.next == rows
+        return slots._hosts
+
+    assert asyncio.run(go()) == {}
 
 
 @pytest.mark.parametrize(

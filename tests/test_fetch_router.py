@@ -171,6 +171,20 @@ def test_what_went_wrong_on_the_page_is_said_when_there_was_a_video(tmp_path, re
     assert raised.value.error_class == "too_large"
 
 
+def test_what_the_page_itself_took_is_counted_too(tmp_path, recorders):
+    recorders("http")
+    fetched = fetch_page(tmp_path, PAGE)
+    assert fetched.attempts == 2
+    assert fetched.downloaded_bytes >= len(PAGE)
+    assert fetched.seconds > 0
+
+    recorders("http", finds=failure("too_large", "3 GB", attempts=2, downloaded_bytes=1000))
+    with pytest.raises(DownloadError) as raised:
+        fetch_page(tmp_path, PAGE)
+    assert raised.value.details["attempts"] == 3
+    assert raised.value.details["downloaded_bytes"] >= 1000 + len(PAGE)
+
+
 def test_without_yt_dlp_the_failure_says_how_to_get_it(tmp_path, recorders, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     recorders("http")

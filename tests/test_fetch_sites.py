@@ -119,6 +119,9 @@ class Unlimited:
     async def reserve(self, size: int) -> None:
         self.reserved += size
 
+    def is_next(self) -> bool:
+        return False
+
 
 def options(**changes) -> FetchOptions:
     defaults = {"allow_private_addresses": True, "retries": 0, "backoff_seconds": 0.01}
@@ -527,7 +530,7 @@ def test_a_child_killed_in_the_middle_leaves_nothing_and_costs_one_more_try(site
         await shared.close()
         fetcher = SitesFetcher(options(retries=1))
         fetching = asyncio.ensure_future(fetch(site, fetcher, "stuck.mp4", target))
-        await wait_for(lambda: list(target.parent.glob(".source.sites/*")))
+        await wait_for(lambda: list(target.parent.glob(".source.sites-*/*")))
         site.is_stuck = False
         os.kill(pid_of_child(), signal.SIGKILL)
         try:
@@ -546,7 +549,7 @@ def test_cancelling_leaves_nothing(site, target):
     async def run() -> None:
         fetcher = SitesFetcher(options())
         fetching = asyncio.ensure_future(fetch(site, fetcher, "stuck.mp4", target))
-        await wait_for(lambda: list(target.parent.glob(".source.sites/*")))
+        await wait_for(lambda: list(target.parent.glob(".source.sites-*/*")))
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
@@ -567,6 +570,7 @@ def test_a_worker_that_dies_takes_its_child_and_half_files_along(site, target):
 
         class Unlimited:
             async def reserve(self, size): pass
+            def is_next(self): return False
 
         async def main():
             fetcher = SitesFetcher(FetchOptions(allow_private_addresses=True))
@@ -580,7 +584,7 @@ def test_a_worker_that_dies_takes_its_child_and_half_files_along(site, target):
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", script, f"{site.base}/stuck.mp4", str(target))
         )
-        await wait_for(lambda: list(target.parent.glob(".source.sites/*")))
+        await wait_for(lambda: list(target.parent.glob(".source.sites-*/*")))
         worker.kill()
         await worker.wait()
         await wait_for(lambda: not list(target.parent.iterdir()))

@@ -30,6 +30,9 @@ class Unlimited:
     async def reserve(self, size: int) -> None:
         self.reserved += size
 
+    def is_next(self) -> bool:
+        return False
+
 
 def fetch(
     target: Path,
@@ -245,6 +248,38 @@ def test_a_storage_that_hangs_is_given_up_at_the_deadline(target, memory, monkey
     assert error.error_class == "timeout"
 
 
+def test_a_thread_that_outlives_its_fetch_leaves_the_next_file_of_that_name_alone(
+    target, memory, monkeypatch
+):
+    release, calls = threading.Event(), []
+    real = type(memory).cat_file
+
+    def hang_once(self, path, **arguments):
+        calls.append(threading.current_thread())
+        if len(calls) == 1:
+            release.wait(10)
+        return real(self, path, **arguments)
+
+    monkeypatch.setattr(type(memory), "cat_file", hang_once)
+    try:
+        assert failure(target, "memory://bucket/a b.mp4", total_timeout_seconds=0.2)
+        memory.pipe_file("/bucket/next.mp4", VIDEO + b"next")
+        fetch(target, "memory://bucket/next.mp4")
+    finally:
+        release.set()
+    calls[0].join(10)
+    assert target.read_bytes() == VIDEO + b"next"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_file_that_is_there_already_is_written_over(target, memory):
+    target.write_bytes(b"")
+    before = target.stat().st_ino
+    fetch(target, "memory://bucket/a b.mp4")
+    assert target.read_bytes() == VIDEO
+    assert target.stat().st_ino == before
+
+
 def test_a_member_of_a_local_tar_by_offset(tmp_path, target):
     other = VIDEO[:64] + b"other" * 100
     path = tmp_path / "00000.tar"
@@ -319,7 +354,7 @@ def test_cells_of_a_parquet_file_read_one_row_group_once(tmp_path, target, monke
 
 
 def test_cells_in_the_hub_form_and_in_large_row_groups(tmp_path, target, monkeypatch):
-    monkeypatch.setattr("clipmill.fetch.storage_read.CACHED_GROUP_BYTES", 10)
+    monkeypatch.setattr("clipmill.io.parquet_cells.KEPT_COLUMN_BYTES", 10)
     cells = [{"bytes": VIDEO + bytes([number]), "path": None} for number in range(4)]
     pq.write_table(pa.table({"video": cells}), tmp_path / "a.parquet")
     fetch(target, media=MediaRef(str(tmp_path / "a.parquet"), "video", row=2))

@@ -3,6 +3,7 @@
 import pytest
 
 import clipmill
+from clipmill.cli.main import app, guarded
 from clipmill.dataset.verify import verify_dataset
 from clipmill.run.retry import retry_dataset
 
@@ -47,6 +48,37 @@ def test_a_dataset_is_written_resumed_retried_and_read_there(
     for key, name in (("000000", "a"), ("000001", "b"), ("000010", "c")):
         assert data.sample(key)["mp4"] == (media / f"{name}.mp4").read_bytes()
     assert verify_dataset(data).problems == []
+
+
+@pytest.mark.parametrize("command", ["download", "status"])
+def test_a_bucket_that_is_not_there_is_said_in_one_paragraph(bucket, media, capfd, command):
+    given = [str(media / "*.mp4")] if command == "download" else []
+    call = [command, *given, "s3://nonexistent-bucket/out"]
+    assert guarded(lambda: app(call)) == 2
+    told = capfd.readouterr().err
+    assert "nonexistent-bucket" in told
+    assert "Traceback" not in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["download", "status"])
+def test_a_store_that_cannot_be_reached_is_said_in_one_paragraph(
+    media, monkeypatch, capfd, command
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs = pytest.importorskip("s3fs")
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    s3fs.S3FileSystem.clear_instance_cache()
+    given = [str(media / "*.mp4")] if command == "download" else []
+    assert guarded(lambda: app([command, *given, "s3://clips/out"])) == 2
+    s3fs.S3FileSystem.clear_instance_cache()
+    told = capfd.readouterr().err
+    assert "s3://clips/out" in told
+    assert "can be reached" in told
+    assert len(told.splitlines()) == 1
 
 
 def test_sources_on_the_store_are_fetched_from_there(bucket, media, tmp_path):

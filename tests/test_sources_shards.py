@@ -18,7 +18,8 @@ import webdataset as wds
 from clipmill.core.errors import InputError
 from clipmill.core.registry import load
 from clipmill.formats.base import ShardFormat
-from clipmill.io.byte_reader import read_range
+from clipmill.io.byte_reader import ByteReader
+from clipmill.io.folder import Folder
 from clipmill.sources.base import MEDIA_COLUMN, Part, Source
 from clipmill.sources.columns import Columns
 from clipmill.sources.open import open_source
@@ -39,7 +40,8 @@ def bytes_of(ref: dict) -> bytes:
         return cell["bytes"] if isinstance(cell, dict) else cell
     if ref["offset"] is None:
         return Path(ref["path"]).read_bytes()
-    return read_range(ref["path"], ref["offset"], ref["size"])
+    with ByteReader(ref["path"]) as file:
+        return file.read(ref["offset"], ref["size"])
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> None:
@@ -157,6 +159,21 @@ def test_further_volumes_of_a_finished_shard_belong_to_it(tmp_path: Path):
     peer_shard(tmp_path, "00000", "webdataset")
     peer_shard(tmp_path, "00000-1", "webdataset", stats=False)
     assert len(rows(open_source(str(tmp_path)))) == 6
+
+
+def test_shards_come_by_number_once_they_need_more_digits(tmp_path: Path):
+    for shard in ("99999", "100000"):
+        peer_shard(tmp_path, shard, "webdataset")
+    found = [row["input_key"] for row in rows(open_source(str(tmp_path)))]
+    assert found == [f"{shard}00{row}" for shard in (99999, 100000) for row in range(3)]
+
+
+def test_a_member_that_is_there_twice_is_refused_as_the_reader_of_the_format_does(tmp_path: Path):
+    write_tar(tmp_path / "0.tar", {"7.mp4": b"a", "7.MP4": b"b"})
+    with pytest.raises(InputError, match=r"0\.tar has 7\.MP4 twice"):
+        open_source(str(tmp_path / "0.tar")).files()
+    with pytest.raises(InputError, match=r"0\.tar has 7\.MP4 twice"):
+        list(load("clipmill.formats", "webdataset")().read_samples(Folder(tmp_path), "0"))
 
 
 def test_a_dataset_with_no_finished_shard_says_so(tmp_path: Path):

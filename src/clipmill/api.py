@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from clipmill.core.errors import RunError
+from clipmill.core.config import parse_config
+from clipmill.core.errors import RunError, UserError
+from clipmill.core.words import as_keywords, counted
 from clipmill.dataset.dataset import Dataset
 from clipmill.run.prepare import Mode
-from clipmill.run.recipe import load_recipe
+from clipmill.run.recipe import Recipe
 from clipmill.run.runner import RunReport, run_recipe
-from clipmill.run.settings import gather
+from clipmill.run.settings import SECTIONS, gather
 
 
 def download(
@@ -44,15 +48,27 @@ def download(
     sections.setdefault("write", {})["to"] = os.fspath(output)
     if is_location:
         sections.setdefault("source", {})["path"] = os.fspath(source)
-    report = run_recipe(
-        load_recipe(sections), rows=None if is_location else source, mode=mode, quiet=quiet
-    )
+    recipe = parse_config(Recipe, sections, "", style="keyword")
+    with _in_keywords():
+        report = run_recipe(recipe, rows=None if is_location else source, mode=mode, quiet=quiet)
     return opened(report)
 
 
 def open(folder: str | os.PathLike[str]) -> Dataset:
     """Open a dataset of ours, video2dataset's or img2dataset's."""
     return Dataset(folder)
+
+
+@contextmanager
+def _in_keywords() -> Iterator[None]:
+    """Let errors name keywords where they name options of the command line."""
+    try:
+        yield
+    except UserError as error:
+        settings = [name for section in SECTIONS.values() for name in section.model_fields]
+        error.message = as_keywords(error.message, settings)
+        error.args = (error.message,)
+        raise
 
 
 def opened(report: RunReport) -> Dataset:
@@ -67,7 +83,7 @@ def opened(report: RunReport) -> Dataset:
     if report.shards_failed:
         shard, reason = next(iter(report.shards_failed.items()))
         raise RunError(
-            f"{len(report.shards_failed)} shards could not be finished; shard {shard}: {reason}. "
-            "Run the same again to go on."
+            f"{counted(len(report.shards_failed), 'shard')} could not be finished; shard {shard}: "
+            f"{reason}. Run the same again to go on."
         )
     return Dataset(report.output)

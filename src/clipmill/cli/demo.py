@@ -10,7 +10,10 @@ import typer
 
 def command(
     folder: Annotated[
-        Path, typer.Option(help="Where it is made; what an earlier demo made there is replaced.")
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Where it is made; what an earlier demo made there is replaced."
+        ),
     ] = Path("demo"),
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:

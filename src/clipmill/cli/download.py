@@ -16,11 +16,14 @@ def _download(
     source: Annotated[
         str,
         typer.Argument(
+            metavar="SOURCE",
             help="Table of URLs (csv, tsv, json, jsonl, txt, parquet, arrow; also .gz or .zst), "
-            "folder of media, shards, or Hugging Face dataset: path, glob, brace list or URL."
+            "folder of media, shards, or Hugging Face dataset: path, glob, brace list or URL.",
         ),
     ],
-    output: Annotated[str, typer.Argument(help="Folder of the dataset: path or fsspec URL.")],
+    output: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="Folder of the dataset: path or fsspec URL.")
+    ],
     resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over.")] = False,
     extend: Annotated[bool, typer.Option("--extend", help="Add rows that are new.")] = False,
@@ -34,7 +37,8 @@ def _download(
     Given again, the command goes on where it stopped. Failed rows are recorded in the shards'
     tables; `clipmill retry OUTPUT` tries them again.
     """
-    from clipmill.run.recipe import load_recipe
+    from clipmill.core.config import parse_config
+    from clipmill.run.recipe import Recipe
     from clipmill.run.runner import run_recipe
     from clipmill.run.settings import gather
 
@@ -42,7 +46,8 @@ def _download(
     sections.setdefault("source", {})["path"] = source
     sections.setdefault("write", {})["to"] = output
     mode = mode_of(resume=resume, overwrite=overwrite, extend=extend)
-    report = run_recipe(load_recipe(sections), mode=mode, quiet=quiet or as_json)
+    recipe = parse_config(Recipe, sections, "", style="option")
+    report = run_recipe(recipe, mode=mode, quiet=quiet or as_json)
     finish_run(report, as_json=as_json)
 
 

@@ -38,7 +38,8 @@ class LazyGroup(TyperGroup):
         """A stand-in that knows its help line."""
         if cmd_name not in COMMANDS:
             return None
-        return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name])
+        # As a short help it is wrapped, where a help would be cut.
+        return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real subcommand, imported now."""
@@ -97,7 +98,8 @@ def guarded(call: Callable[[], Any]) -> int:
         if debugging():
             raise
         trace = error.fields.get("traceback")
-        typer.echo(f"{trace}\nError: {error}" if trace else f"Error: {error}", err=True)
+        message = _in_words(str(error))
+        typer.echo(f"{trace}\nError: {message}" if trace else f"Error: {message}", err=True)
         return error.exit_code
     except KeyboardInterrupt:
         typer.echo("Interrupted.", err=True)
@@ -106,6 +108,16 @@ def guarded(call: Callable[[], Any]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us is gone
         return 141
     return 0
+
+
+def _in_words(message: str) -> str:
+    """A message in the words of the command that was given: options, but for recipes keys."""
+    if sys.argv[1:2] not in (["download"], ["retry"]):
+        return message
+    from clipmill.core.words import as_options
+    from clipmill.run.settings import SECTIONS
+
+    return as_options(message, [name for part in SECTIONS.values() for name in part.model_fields])
 
 
 def debugging() -> bool:

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
+import yaml
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from clipmill.core.config import Config
+from clipmill.core.errors import RecipeError
+
+_METAVARS: dict[Any, str] = {str: "TEXT", list[str]: "TEXT", int: "INT", float: "FLOAT"}
 
 
 def add_options(
@@ -34,11 +38,13 @@ def add_options(
         for name, field in model.model_fields.items()
         if name not in leave_out
     ]
+    fields = {name: field for model in models for name, field in model.model_fields.items()}
     hints = typing.get_type_hints(function, include_extras=True)
 
     def command(**values: Any) -> None:
         mine = {p.name: values.pop(p.name) for p in own}
-        function(**mine, **{name: value for name, value in values.items() if _given(value)})
+        given = {name: value for name, value in values.items() if _given(value)}
+        function(**mine, **{name: _read(fields[name], value) for name, value in given.items()})
 
     parameters = [p.replace(annotation=hints[p.name]) for p in own] + options
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads it
@@ -51,15 +57,25 @@ def _given(value: Any) -> bool:
     return value is not None and value != []
 
 
+def _read(field: FieldInfo, value: Any) -> Any:
+    """``NAME=VALUE`` as a mapping, where the model has no way of its own to read lines."""
+    if typing.get_origin(field.annotation) is not dict or field.metadata:
+        return value
+    pairs = [line.partition("=") for line in value]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise RecipeError(f"{wrong[0]!r} has no value: write NAME=VALUE.")
+    return {name.strip(): yaml.safe_load(text) for name, _, text in pairs}
+
+
 def _option(name: str, field: FieldInfo, model: type[Config]) -> inspect.Parameter:
     kind = _simple_type(field.annotation)
     flag = "--" + name.replace("_", "-")
     names = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
-    default = _shown_default(field)
     option = typer.Option(
         names,
-        help=" ".join((field.description or "").split()),
-        show_default=default if default is not None else False,
+        help=_help(field, kind),
+        show_default=False,  # typer would put it in brackets within brackets
+        metavar=_METAVARS.get(kind),
         rich_help_panel=model.__name__,
     )
     return inspect.Parameter(
@@ -68,6 +84,14 @@ def _option(name: str, field: FieldInfo, model: type[Config]) -> inspect.Paramet
         default=None,
         annotation=Annotated[kind | None, option],
     )
+
+
+def _help(field: FieldInfo, kind: Any) -> str:
+    text = " ".join((field.description or "").split())
+    if kind == list[str]:
+        text += " Give the option once per value."
+    default = _shown_default(field)
+    return text if default is None or "Default:" in text else f"{text} [default: {default}]"
 
 
 def _simple_type(annotation: Any) -> Any:

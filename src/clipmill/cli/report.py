@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
 from clipmill.core.errors import UserError
+from clipmill.core.words import counted
 
 if TYPE_CHECKING:
+    from clipmill.dataset.status import DatasetStatus
     from clipmill.run.prepare import Mode
     from clipmill.run.runner import RunReport
+
+MESSAGES = 3
+"""Messages of failed rows that a report shows."""
+
+MISSING_OPTIONS = {
+    "forbidden_address": "--allow-private-addresses",
+    "local_path_refused": "--allow-local-paths",
+    "login_required": "--cookies-file COOKIES.TXT",
+    "tls": "--ignore-tls-errors",
+}
+"""What rows that failed in this way can be tried again with, if the user wants that."""
 
 
 def mode_of(*, resume: bool, overwrite: bool, extend: bool) -> Mode:
@@ -29,38 +43,114 @@ def mode_of(*, resume: bool, overwrite: bool, extend: bool) -> Mode:
     return chosen[0] if chosen else "auto"
 
 
-def finish_run(report: RunReport, *, as_json: bool) -> None:
+def finish_run(report: RunReport, *, as_json: bool, retried: bool = False) -> None:
     """Tell how a run went and exit with its status."""
     if as_json:
         typer.echo(json.dumps({**asdict(report), "exit_code": report.exit_code}, indent=2))
     else:
-        for line in report_lines(report):
+        for line in report_lines(report, retried=retried):
             typer.echo(line)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
 
-def report_lines(report: RunReport) -> list[str]:
-    """The end of a run in a few lines."""
+def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
+    """The end of a run in a few lines.
+
+    Args:
+        report: how it went.
+        retried: it tried failed rows again.
+    """
+    if report.counts.count or report.shards_failed or report.interrupted:
+        lines = [*_work(report), *_cut_off(report)]
+    else:
+        lines = ["No failed row that was meant is left to try again."] if retried else []
+    if report.counts.failed or retried or not report.counts.count:
+        status = dataset_status_of(report.output)
+        if not lines:
+            lines.append(_nothing_to_do(status))
+        elif retried:
+            lines.append(f"Failed rows in the dataset now: {_failures(status)}.")
+        if status.failed:
+            lines += [f"  {number:,} x {text}" for text, number in status.top_messages[:MESSAGES]]
+            lines += how_to_go_on(report.output, status, retried=retried)
+    if report.exit_code == 3:
+        lines.append(
+            f"More than {report.failure_budget:.0%} of the rows failed (--failure-budget): exit 3."
+        )
+    if retried and report.shards_done < report.shards and not report.interrupted:
+        lines.append(
+            f"{_done(report)}: the run that made the dataset was cut off. Give its command again, "
+            "and retry when it has ended."
+        )
+    return lines
+
+
+def dataset_status_of(folder: str) -> DatasetStatus:
+    """How all rows of a dataset ended, of this run and those before it."""
+    from clipmill.dataset.dataset import Dataset
+    from clipmill.dataset.status import dataset_status
+
+    return dataset_status(Dataset(folder))
+
+
+def _work(report: RunReport) -> list[str]:
     counts = report.counts
-    failed = counts.failed_to_download + counts.failed_to_process
     seconds = max(report.seconds, 1e-3)
-    lines = [
-        f"{counts.count:,} samples in {report.seconds:,.1f} s "
-        f"({counts.count / seconds:,.1f}/s, {counts.bytes_downloaded / seconds / 1e6:,.1f} MB/s): "
-        f"{counts.successes:,} succeeded, {failed:,} failed.",
-        f"{report.shards_done:,} of {report.shards:,} shards are done in {report.output}",
-    ]
     errors = sorted(counts.error_classes.items(), key=lambda pair: (-pair[1], pair[0]))
-    lines += [f"  {number:,} x {label}" for label, number in errors]
-    for shard, reason in sorted(report.shards_failed.items()):
-        lines.append(f"Shard {shard} could not be finished: {reason}")
+    return [
+        f"{counted(counts.count, 'sample')} in {report.seconds:,.1f} s "
+        f"({counts.count / seconds:,.1f}/s, {counts.bytes_downloaded / seconds / 1e6:,.1f} MB/s): "
+        f"{counts.successes:,} succeeded, {counts.failed:,} failed.",
+        _done(report),
+        *(f"  {number:,} x {label}" for label, number in errors),
+    ]
+
+
+def _done(report: RunReport) -> str:
+    return f"{report.shards_done:,} of {counted(report.shards, 'shard')} done in {report.output}"
+
+
+def _cut_off(report: RunReport) -> list[str]:
+    lines = [
+        f"Shard {shard} could not be finished: {reason}"
+        for shard, reason in sorted(report.shards_failed.items())
+    ]
     if report.interrupted:
         lines.append("Interrupted. Give the same command again to go on.")
     elif report.shards_failed:
-        lines.append("Give the same command again to try these shards again.")
-    elif report.exit_code == 3:
-        lines.append(
-            f"More than {report.failure_budget:.0%} of the rows failed (--failure-budget)."
-        )
+        lines.append("Give the same command again to try what is not finished.")
+    return lines
+
+
+def _nothing_to_do(status: DatasetStatus) -> str:
+    return (
+        f"Nothing to do: {counted(status.rows_done, 'row')} of {status.folder} done already "
+        f"({status.successes:,} succeeded; failed: {_failures(status)})."
+    )
+
+
+def _failures(status: DatasetStatus) -> str:
+    classes = ", ".join(f"{number:,} x {label}" for label, number in status.error_classes.items())
+    return f"{status.failed:,}" + (f", {classes}" if status.failed else "")
+
+
+def how_to_go_on(folder: str, status: DatasetStatus, *, retried: bool) -> list[str]:
+    """Commands that try failed rows again, with what they lacked.
+
+    Args:
+        folder: the dataset.
+        status: how its rows ended.
+        retried: that has just been done.
+    """
+    command = f"clipmill retry {shlex.quote(folder)}"
+    lines = [
+        f"{label}: {command} --class {label} {option}"
+        for label, option in MISSING_OPTIONS.items()
+        if label in status.error_classes
+    ]
+    if not retried:
+        lines.append(f"{command} tries again what may succeed now; --all tries every failed row.")
+    elif not lines:
+        lines.append(f"{command} --all tries every failed row.")
     return lines

@@ -13,11 +13,12 @@ from clipmill.run.recipe import RunSpec
 
 
 def _retry(
-    dataset: Annotated[str, typer.Argument(help="Folder of the dataset.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Folder of the dataset.")],
     classes: Annotated[
         list[str] | None,
         typer.Option(
             "--class",
+            metavar="TEXT",
             help="Error class or status to try again, such as timeout; may be given several "
             "times. Default: whatever may succeed later.",
         ),
@@ -41,18 +42,22 @@ def _retry(
     Settings of the run that made the dataset are used again; those that do not change what is
     fetched can be given anew.
     """
+    from clipmill.core.config import parse_config
+    from clipmill.run.recipe import Recipe
     from clipmill.run.retry import retry_dataset
     from clipmill.run.settings import gather
 
+    sections = gather(settings)
+    parse_config(Recipe, sections, "", style="option")  # told in the words they were given in
     report = retry_dataset(
         dataset,
         classes=classes or (),
         every=every,
         as_new_shards=as_new_shards,
-        settings=gather(settings),
+        settings=sections,
         quiet=quiet or as_json,
     )
-    finish_run(report, as_json=as_json)
+    finish_run(report, as_json=as_json, retried=True)
 
 
 command = add_options(_retry, [FetchOptions, RunSpec], leave_out=["executor"])

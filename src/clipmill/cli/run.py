@@ -11,7 +11,9 @@ from clipmill.cli.report import finish_run, mode_of
 
 
 def command(
-    recipe: Annotated[Path, typer.Argument(help="YAML file with source, steps, write and run.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="YAML file with source, steps, write and run.")
+    ],
     resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over.")] = False,
     extend: Annotated[bool, typer.Option("--extend", help="Add rows that are new.")] = False,

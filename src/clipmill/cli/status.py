@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from clipmill.core.words import counted
+
 
 def command(
-    dataset: Annotated[str, typer.Argument(help="Folder of the dataset.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Folder of the dataset.")],
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -21,7 +23,7 @@ def command(
     if as_json:
         typer.echo(json.dumps(status.as_json(), indent=2))
         return
-    typer.echo(f"{status.folder}: {status.shards_done:,} of {status.shards:,} shards done")
+    typer.echo(f"{status.folder}: {status.shards_done:,} of {counted(status.shards, 'shard')} done")
     typer.echo(f"  rows       {status.rows_done:,} of {status.rows:,}")
     typer.echo(f"  succeeded  {status.successes:,} ({status.video_seconds / 3600:,.2f} hours)")
     typer.echo(

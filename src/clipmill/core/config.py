@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clipmill.core.errors import RecipeError
 from clipmill.core.registry import nearest
+from clipmill.core.words import Style, name_of
 
 
 class Config(BaseModel):
@@ -23,15 +26,19 @@ ConfigType = TypeVar("ConfigType", bound=Config)
 
 
 _SECRET_PLACES = {"headers", "proxy", "cookies_file", "site_options"}
+_UNION = (typing.Union, types.UnionType)
 
 
-def parse_config(model: type[ConfigType], data: Mapping[str, Any], where: str) -> ConfigType:
+def parse_config(
+    model: type[ConfigType], data: Mapping[str, Any], where: str, *, style: Style = "key"
+) -> ConfigType:
     """Validate user input and explain what is wrong with it in one paragraph.
 
     Args:
         model: the configuration class.
         data: what the user wrote.
-        where: how the user knows this place, such as ``recipe.yaml``.
+        where: how the user knows this place, such as ``recipe.yaml``; may be empty.
+        style: how the user names settings; of a ``key``, its whole place is told.
 
     Raises:
         RecipeError: names every wrong key with its place and, for unknown ones, the nearest valid.
@@ -39,28 +46,67 @@ def parse_config(model: type[ConfigType], data: Mapping[str, Any], where: str) -
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = [_explain(model, problem) for problem in error.errors()]
+        problems: dict[tuple[str, ...], list[Any]] = {}
+        for problem in error.errors():
+            problems.setdefault(_place(model, problem["loc"]), []).append(problem)
+        told = " ".join(_explain(model, place, found, style) for place, found in problems.items())
         # not chained: pydantic's own message quotes values, and some are secrets
-        raise RecipeError(f"{where}: " + " ".join(problems)) from None
+        raise RecipeError(f"{where}: {told}" if where else told) from None
 
 
-def _explain(model: type[Config], problem: Any) -> str:
-    location = [str(part) for part in problem["loc"]]
-    place = ".".join(location)
-    if problem["type"] == "extra_forbidden":
-        choices = _fields_at(model, location[:-1])
-        return f"Unknown key {place!r}. {nearest(location[-1], choices)}"
+def _explain(
+    model: type[Config], place: tuple[str, ...], problems: Sequence[Any], style: Style
+) -> str:
+    """One sentence on what is wrong in one place; a choice of types is one problem."""
+    first = problems[0]
+    name = name_of(place, style)
+    if first["type"] == "extra_forbidden":
+        return f"Unknown key {name!r}. {nearest(place[-1], _fields_at(model, place[:-1]))}"
+    message = " or ".join(
+        _message(problem) if number == 0 else _message(problem).removeprefix("must be ")
+        for number, problem in enumerate(problems)
+    )
+    is_plain_value = not isinstance(first["input"], Mapping) and not _SECRET_PLACES & set(place)
+    if is_plain_value and first["type"] != "value_error":  # our own checks quote what matters
+        message += f" (got {first['input']!r})"
+    ending = "" if message.endswith(("?", "!", ".")) else "."
+    return f"{name}: {message}{ending}" if name else message + ending
+
+
+def _message(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    if isinstance(
-        problem["input"], Mapping
-    ):  # the message of a check over several keys says it all
-        return f"{place}: {message}." if place else f"{message}."
-    if _SECRET_PLACES & set(location):
-        return f"{place}: {message}."
-    return f"{place}: {message} (got {problem['input']!r})."
+    if problem["type"].startswith("byte_size"):
+        return "must be a number of bytes, or a size such as 500MB or 2GiB"
+    if problem["type"].endswith("_parsing"):
+        message = message.partition(", ")[0]  # the rest tells how it was tried
+    message = message.replace("Input should be", "must be")
+    return message.replace("a valid dictionary", "a mapping").replace("valid tuple", "list")
 
 
-def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
+def _place(model: type[BaseModel], location: Sequence[str | int]) -> tuple[str, ...]:
+    """The place of a problem without the names of types that pydantic tried there."""
+    place: list[str] = []
+    annotation: Any = model
+    for part in location:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            field = annotation.model_fields.get(str(part))
+            annotation = _without_none(field.annotation) if field else None
+        elif typing.get_origin(annotation) in (dict, Mapping):
+            annotation = None
+        else:
+            break
+        place.append(str(part))
+    return tuple(place)
+
+
+def _without_none(annotation: Any) -> Any:
+    if typing.get_origin(annotation) in _UNION:
+        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
+        return parts[0] if len(parts) == 1 else None
+    return annotation
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     for part in path:
         field = model.model_fields.get(part)
         inner = field.annotation if field else None

@@ -75,8 +75,7 @@ class Dataset:
         for suffix, name in ((".tar", "webdataset"), (".tfrecord", "tfrecord")):
             if any(found.endswith(suffix) for found in self._names):
                 return name
-        units = {name.removesuffix(STATS_SUFFIX) for name in self._names}
-        return "files" if units & set(self._names) else "parquet"
+        return "files" if self.stats.keys() & set(self._names) else "parquet"
 
     @cached_property
     def stats(self) -> dict[str, dict[str, Any]]:

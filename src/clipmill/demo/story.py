@@ -156,7 +156,7 @@ def _load(console: Console, raw: Path, found: pa.Table) -> None:
     key = next(row["key"] for row in rows if row["status"] == "success")
     shard = str(raw / f"{found.column('key')[0].as_py()[:5]}.tar")
     source = _LOADING.format(raw=str(raw), key=key, shard=shard)
-    console.print(Syntax(source, "python", **_ON_ANY_BACKGROUND))
+    _show(console, source, "python")
     _execute(console, [sys.executable, "-c", source], "This program")
 
 
@@ -209,7 +209,15 @@ def _show_stats(console: Console, path: Path) -> None:
     stats = json.loads(path.read_text())
     del stats["status_dict"]  # messages; `clipmill status` shows them
     console.print(f"\n[bold]{path}[/] says, besides error messages:")
-    console.print(Syntax(json.dumps(stats, indent=2), "json", **_ON_ANY_BACKGROUND))
+    _show(console, json.dumps(stats, indent=2), "json")
+
+
+def _show(console: Console, text: str, language: str) -> None:
+    """Code in colours on a terminal; elsewhere whole lines, whatever their length."""
+    if console.is_terminal:
+        console.print(Syntax(text, language, word_wrap=True, **_ON_ANY_BACKGROUND))
+    else:
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def _kilobytes(size: int | None) -> str | None:

@@ -128,9 +128,7 @@ class Body:
             if "bytes" in headers.get("Accept-Ranges", "").lower():
                 self._validators = validators
 
-    def _continues(
-        self, span: tuple[int, int, int] | None, validators: Mapping[str, str]
-    ) -> bool:
+    def _continues(self, span: tuple[int, int, int] | None, validators: Mapping[str, str]) -> bool:
         """Whether a partial answer is all that is missing, and of the same file."""
         if span is None:
             return False

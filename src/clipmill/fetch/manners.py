@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
@@ -19,7 +20,14 @@ MAX_BACKOFF_SECONDS = 30.0
 MAX_RETRY_AFTER_SECONDS = 120.0
 """Longest wait a server may ask for before the source is left for a later run."""
 
+_LOOK_SECONDS = 0.25
+"""How often a fetch that waits for a busy host looks whether the writer waits for it now."""
+
 Result = TypeVar("Result")
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -33,6 +41,7 @@ class Effort:
         content_type: as the server said last.
         attempts: tries made.
         downloaded_bytes: bytes that came over the wire, of all tries.
+        is_next: whether the writer waits for this source; see ``Budget.is_next``.
     """
 
     fetcher: str
@@ -41,6 +50,7 @@ class Effort:
     content_type: str | None = None
     attempts: int = 0
     downloaded_bytes: int = 0
+    is_next: Callable[[], bool] = _never
     _started: float = 0.0
     _paused_seconds: float = 0.0
     _deadline: asyncio.Timeout | None = None
@@ -151,51 +161,68 @@ def parse_retry_after(value: str | None) -> float | None:
 
 @dataclass(slots=True)
 class _Host:
-    semaphore: asyncio.Semaphore
-    users: int = 0
+    taken: int = 0
+    waiting: deque[asyncio.Event] = field(default_factory=deque)
 
 
 class Slots:
-    """At most so many transfers at a time, in all and per host.
+    """At most so many transfers at a time with each host; who came first goes first.
+
+    The fetch that the writer waits for is let through without a slot, however busy its host is:
+    those that hold the slots may be waiting for the disk space that only it sets free.
 
     Args:
-        total: transfers at a time.
         per_host: transfers at a time with one host.
     """
 
-    def __init__(self, total: int, per_host: int) -> None:
-        self._total = asyncio.Semaphore(total)
+    def __init__(self, per_host: int) -> None:
         self._per_host = per_host
         self._hosts: dict[str, _Host] = {}
 
     @asynccontextmanager
-    async def of(self, host: str, effort: Effort) -> AsyncIterator[None]:
+    async def of(self, name: str, effort: Effort) -> AsyncIterator[None]:
         """Hold one slot; who waits for a busy host takes nothing from other hosts.
 
         Args:
-            host: whom the transfer is with.
-            effort: its clock stands still while waiting.
+            name: of the host.
+            effort: its clock stands still while waiting, and it knows whether it is next.
         """
-        entry = self._hosts.get(host)
-        if entry is None:
-            entry = self._hosts[host] = _Host(asyncio.Semaphore(self._per_host))
-        entry.users += 1
-        try:
+        host = self._hosts.setdefault(name, _Host())
+        if host.taken < self._per_host:
+            host.taken += 1
+        else:
             async with effort.paused():
-                await entry.semaphore.acquire()
-            try:
-                async with effort.paused():
-                    await self._total.acquire()
-                try:
-                    yield
-                finally:
-                    self._total.release()
-            finally:
-                entry.semaphore.release()
+                await self._wait(name, host, effort)
+        try:
+            yield
         finally:
-            entry.users -= 1
-            if not entry.users:
-                del self._hosts[host]
+            self._give_back(name, host)
+
+    async def _wait(self, name: str, host: _Host, effort: Effort) -> None:
+        """Wait until a slot is handed over, or until nobody may keep us waiting."""
+        mine = asyncio.Event()
+        host.waiting.append(mine)
+        try:
+            while not mine.is_set() and not effort.is_next():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(mine.wait(), _LOOK_SECONDS)
+        except BaseException:
+            if mine.is_set():
+                self._give_back(name, host)
+            else:
+                host.waiting.remove(mine)
+            raise
+        if not mine.is_set():
+            host.waiting.remove(mine)
+            host.taken += 1
+
+    def _give_back(self, name: str, host: _Host) -> None:
+        if host.waiting and host.taken <= self._per_host:
+            host.waiting.popleft().set()
+            return
+        host.taken -= 1
+        if not host.taken:
+            del self._hosts[name]
 
 
 class Headers(Protocol):

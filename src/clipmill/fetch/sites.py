@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.sites_child import ChildDied, SitesChild
 from clipmill.fetch.sites_options import downloader_params, read_cookies
 from clipmill.fetch.sniff import HEAD_BYTES, Sniffed, sniff
+from clipmill.fetch.target import disk_trouble
 
 MAX_CHILDREN = 4
 """Child processes at a time; each takes about 70 MB and mostly waits for the network."""
@@ -53,8 +55,8 @@ class SitesFetcher(Fetcher):
             "allow_private_addresses": options.allow_private_addresses,
             "proxy_host": urlsplit(options.proxy_url() or "").hostname,
         }
-        children = min(options.concurrency, MAX_CHILDREN)
-        self._slots = Slots(children, options.concurrency_per_host)
+        self._hosts = Slots(options.concurrency_per_host)
+        self._children = Slots(MAX_CHILDREN)
         self._idle: list[SitesChild] = []
 
     async def fetch(self, request: FetchRequest, budget: Budget) -> Fetched:
@@ -63,7 +65,7 @@ class SitesFetcher(Fetcher):
         Raises:
             DownloadError: nothing is left of it then.
         """
-        effort = Effort(self.name, redact_url(request.url))
+        effort = Effort(self.name, redact_url(request.url), is_next=budget.is_next)
         allowance = Allowance(budget, effort)
         return await with_retries(
             lambda: self._attempt(request, allowance, effort), self._options, effort
@@ -83,11 +85,10 @@ class SitesFetcher(Fetcher):
         if "__youtubedl_smuggle" in request.url:
             raise failure("invalid_url", f"{effort.final_url} smuggles instructions to yt-dlp.")
         _check_installed()
-        async with self._slots.of(host, effort):
-            folder = request.target.with_name(f".{request.target.name}.sites")
+        async with self._hosts.of(host, effort), self._children.of("yt-dlp", effort):
+            folder = _new_folder(request.target)
             child: SitesChild | None = None
             try:
-                _make(folder)
                 child = self._idle.pop() if self._idle else await SitesChild.start(self._setup)
                 answer = await self._answer(child, request, folder, allowance, effort)
                 self._idle.append(child)
@@ -140,11 +141,12 @@ class SitesFetcher(Fetcher):
         }
 
 
-def _make(folder: Path) -> None:
+def _new_folder(target: Path) -> Path:
+    """A folder of this try alone: helpers of a child that was killed may still write to theirs."""
     try:
-        folder.mkdir()
+        return Path(tempfile.mkdtemp(prefix=f".{target.name}.sites-", dir=target.parent))
     except OSError as error:
-        raise RunError(f"{folder.parent} cannot be written to: {error}") from error
+        raise disk_trouble(target.parent, error) from error
 
 
 def _check_installed() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
+import os
+import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import fsspec
-
+from clipmill.core.errors import InputError, MissingExtra
 from clipmill.core.redact import redact_url
 from clipmill.core.sample import MediaRef
 from clipmill.fetch.addresses import check_host_and_dns
@@ -24,15 +27,15 @@ from clipmill.fetch.sniff import HEAD_BYTES, sniff
 from clipmill.fetch.storage_read import (
     Chunks,
     Copied,
-    ParquetCells,
+    cell_chunks,
     copy_chunks,
     link_local,
     local_chunks,
     remote_chunks,
     translate,
 )
-
-MAX_THREADS = 16
+from clipmill.io.filesystem import open_filesystem
+from clipmill.io.parquet_cells import ParquetCells
 
 # They wrap another URL, open local files, or speak HTTP past our guard and manners.
 _REFUSED_PROTOCOLS = frozenset(
@@ -58,9 +61,8 @@ class StorageFetcher(Fetcher):
 
     def __init__(self, options: FetchOptions) -> None:
         self._options = options
-        threads = min(options.concurrency, MAX_THREADS)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="clipmill-storage")
-        self._slots = asyncio.Semaphore(threads)
+        # One for every source under way: waiting for a thread would count as the source's time.
+        self._threads = ThreadPoolExecutor(options.concurrency, "clipmill-storage")
         self._filesystems: dict[str, Any] = {}
         self._cells = ParquetCells()
         self._lock = threading.Lock()
@@ -71,7 +73,7 @@ class StorageFetcher(Fetcher):
         Raises:
             DownloadError: nothing is left at ``request.target`` then.
         """
-        effort = Effort(self.name, final_url=_shown(request))
+        effort = Effort(self.name, _shown(request), is_next=budget.is_next)
         allowance = Allowance(budget, effort)
         return await with_retries(
             lambda: self._attempt(request, allowance, effort), self._options, effort
@@ -84,33 +86,35 @@ class StorageFetcher(Fetcher):
     async def _attempt(
         self, request: FetchRequest, allowance: Allowance, effort: Effort
     ) -> Fetched:
-        async with effort.paused():
-            await self._slots.acquire()
         stop = threading.Event()
+        # A thread that hangs may write long after its fetch was given up, when the target may be
+        # another's: threads know this name only, which nobody gets again.
+        part = request.target.with_name(f"{request.target.name}.part-{secrets.token_hex(4)}")
         try:
             place = request.media or await self.place(request.url)
             chunks = await self.run(lambda: self.open(place, stop), effort)
             self._check_size(chunks.size, place, effort)
             if not request.modalities:
                 return self._fetched(None, request, effort, place, chunks.size)
-            copied = await self._copy(request, chunks, allowance, effort)
+            copied = await self.run(lambda: link_local(chunks, part), effort)
+            if copied is None:
+                await allowance.up_to(chunks.size)
+                copied = await self._copy(request.target, part, chunks, effort)
+            fetched = self._fetched(copied, request, effort, place, chunks.size)
+            request.target.unlink(missing_ok=True)
+            os.replace(part, request.target)
         except BaseException:
             stop.set()
+            part.unlink(missing_ok=True)
             request.target.unlink(missing_ok=True)
             raise
-        finally:
-            self._slots.release()
-        return self._fetched(copied, request, effort, place, chunks.size)
+        return fetched
 
-    async def _copy(
-        self, request: FetchRequest, chunks: Chunks, allowance: Allowance, effort: Effort
-    ) -> Copied:
-        target = request.target
-        copied = await self.run(lambda: link_local(chunks, target), effort)
-        if copied is None:
-            await allowance.up_to(chunks.size)
-            copied = await self.run(lambda: copy_chunks(chunks, target), effort)
-            effort.downloaded_bytes += copied.size if chunks.is_remote else 0
+    async def _copy(self, target: Path, part: Path, chunks: Chunks, effort: Effort) -> Copied:
+        with suppress(OSError):  # a file that is there already is cheaper than a new one
+            os.rename(target, part)
+        copied = await self.run(lambda: copy_chunks(chunks, part), effort)
+        effort.downloaded_bytes += copied.size if chunks.is_remote else 0
         return copied
 
     async def run(self, work: Callable[[], Result], effort: Effort) -> Result:
@@ -153,8 +157,11 @@ class StorageFetcher(Fetcher):
         path = _local_path(place.path)
         if place.row is not None:
             filesystem, inside = self._filesystem(place.path)
-            data = self._cells.read(filesystem, inside, place.extension, place.row)
-            return Chunks(len(data), stop, lambda: iter((data,)), is_remote=path is None)
+            try:
+                cell = self._cells.read(filesystem, inside, place.extension, place.row)
+            except InputError as error:
+                raise failure("not_found", error.message) from error
+            return cell_chunks(cell, stop, is_remote=path is None)
         if path is not None:
             return local_chunks(path, place.offset, place.size, stop)
         filesystem, inside = self._filesystem(place.path)
@@ -167,7 +174,7 @@ class StorageFetcher(Fetcher):
         with self._lock:
             filesystem = self._filesystems.get(key)
             if filesystem is None:
-                filesystem, inside = fsspec.core.url_to_fs(url)
+                filesystem, inside = _opened(url)
                 self._filesystems[key] = filesystem
                 return filesystem, inside
         return filesystem, filesystem._strip_protocol(url)
@@ -192,7 +199,6 @@ class StorageFetcher(Fetcher):
     ) -> Fetched:
         found = sniff(copied.head[:HEAD_BYTES]) if copied else None
         if found and not found.may_be_media and _should_be_media(place):
-            request.target.unlink(missing_ok=True)
             raise failure(
                 "not_media",
                 f"{effort.final_url} is {found.extension or found.kind}, not video or audio.",
@@ -208,6 +214,15 @@ class StorageFetcher(Fetcher):
             seconds=effort.seconds,
             downloaded_bytes=effort.downloaded_bytes,
         )
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    try:
+        return open_filesystem(url)
+    except MissingExtra as error:
+        raise failure("missing_extra", error.message, retryable=False) from error
+    except InputError as error:
+        raise failure("unsupported_scheme", error.message) from error
 
 
 def _should_be_media(place: MediaRef) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 import stat
 import threading
@@ -14,16 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from clipmill.core.errors import ClipmillError, DownloadError, RunError
+from clipmill.core.errors import ClipmillError, DownloadError
 from clipmill.fetch.failures import failure
 from clipmill.fetch.sniff import HEAD_BYTES
+from clipmill.fetch.target import open_target, write_all
 
 LOCAL_CHUNK_BYTES = 1 << 20
 REMOTE_CHUNK_BYTES = 4 << 20
-CACHED_GROUP_BYTES = 64 << 20
-"""Largest row group of which the wanted column is kept for the next row."""
 
 # Where storages' own errors come from; an error of any other kind is a bug and stays one.
 _STORAGE_LIBRARIES = frozenset(
@@ -116,6 +113,16 @@ def remote_chunks(
     return Chunks(length, stop, read, is_remote=True)
 
 
+def cell_chunks(cell: pa.Buffer, stop: threading.Event, *, is_remote: bool) -> Chunks:
+    """Bytes of a table's cell, which are in memory."""
+
+    def read() -> Iterator[bytes]:
+        for start in range(0, cell.size, LOCAL_CHUNK_BYTES):
+            yield cell.slice(start, min(LOCAL_CHUNK_BYTES, cell.size - start)).to_pybytes()
+
+    return Chunks(cell.size, stop, read, is_remote=is_remote)
+
+
 def _stretch(path: str, offset: int | None, size: int | None, available: int) -> tuple[int, int]:
     if offset is None or size is None:
         return 0, available
@@ -134,19 +141,20 @@ def link_local(chunks: Chunks, target: Path) -> Copied | None:
         return None
     try:
         # A link to what a symbolic link names, since that may be replaced under our feet.
-        target.unlink(missing_ok=True)
         os.link(os.path.realpath(chunks.local_file), target)
     except FileNotFoundError:
         raise
     except OSError:
         return None
     digest, size, head = hashlib.sha256(), 0, b""
-    with open(target, "rb", buffering=0) as file:
-        while not chunks.stop.is_set() and (chunk := file.read(LOCAL_CHUNK_BYTES)):
-            head = head or chunk[:HEAD_BYTES]
-            size += len(chunk)
-            digest.update(chunk)
-    _remove_if_given_up(chunks, target)
+    try:
+        with open(target, "rb", buffering=0) as file:
+            while not chunks.stop.is_set() and (chunk := file.read(LOCAL_CHUNK_BYTES)):
+                head = head or chunk[:HEAD_BYTES]
+                size += len(chunk)
+                digest.update(chunk)
+    finally:
+        _remove_if_given_up(chunks, target)
     return Copied(size, digest.hexdigest(), head)
 
 
@@ -158,7 +166,7 @@ def copy_chunks(chunks: Chunks, target: Path) -> Copied:
         RunError: this machine's disk cannot take them.
     """
     digest, size, head = hashlib.sha256(), 0, b""
-    with _open_target(target) as file:
+    with open_target(target) as file:
         try:
             for chunk in chunks.read():
                 if chunks.stop.is_set():
@@ -166,7 +174,7 @@ def copy_chunks(chunks: Chunks, target: Path) -> Copied:
                 head = head if len(head) >= HEAD_BYTES else head + chunk[:HEAD_BYTES]
                 digest.update(chunk)
                 size += len(chunk)
-                _write(file, chunk)
+                write_all(file, chunk)
         finally:
             _remove_if_given_up(chunks, target)
     if size != chunks.size:
@@ -180,91 +188,15 @@ def _remove_if_given_up(chunks: Chunks, target: Path) -> None:
         target.unlink(missing_ok=True)
 
 
-def _open_target(target: Path) -> io.FileIO:
-    try:
-        return io.FileIO(target, "wb")
-    except OSError as error:
-        raise _disk_trouble(error) from error
-
-
-def _write(file: io.FileIO, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    try:
-        while rest:
-            rest = rest[file.write(rest) :]
-    except OSError as error:
-        raise _disk_trouble(error) from error
-
-
-def _disk_trouble(error: OSError) -> RunError:
-    """When our own disk fails the run is in trouble, not the sample."""
-    return RunError(f"Fetched bytes cannot be written: {error}.")
-
-
-class ParquetCells:
-    """Reads single cells of Parquet files; the last small row group is kept for its next rows."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._key: tuple[str, str, int] | None = None
-        self._column: pa.ChunkedArray[Any] | None = None
-
-    def read(self, filesystem: Any, path: str, column: str, row: int) -> bytes:
-        """Bytes in one cell, reading no more than its row group's column.
-
-        Raises:
-            DownloadError: there is no such row or column, or it holds no bytes.
-        """
-        with filesystem.open(path, "rb") as opened, pq.ParquetFile(opened) as file:
-            if column not in file.schema_arrow.names:
-                raise failure("not_found", f"{path} has no column {column!r}.")
-            group, row_in_group = _row_group(file.metadata, path, row)
-            cell = self._cell(file, (path, column, group), row_in_group)
-        value = cell.get("bytes") if isinstance(cell, dict) else cell
-        if not isinstance(value, bytes):
-            raise failure("not_found", f"{path}: row {row} of column {column!r} holds no bytes.")
-        return value
-
-    def _cell(self, file: pq.ParquetFile, key: tuple[str, str, int], row: int) -> Any:
-        _, column, group = key
-        if file.metadata.row_group(group).total_byte_size > CACHED_GROUP_BYTES:
-            for batch in file.iter_batches(1, row_groups=[group], columns=[column]):
-                if row == 0:
-                    return batch.column(0)[0].as_py()
-                row -= 1
-        with self._lock:
-            if self._key != key or self._column is None:
-                self._column = file.read_row_group(group, columns=[column]).column(0)
-                self._key = key
-            return self._column[row].as_py()
-
-
-def _row_group(metadata: pq.FileMetaData, path: str, row: int) -> tuple[int, int]:
-    before = 0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group).num_rows
-        if row < before + rows:
-            return group, row - before
-        before += rows
-    raise failure("not_found", f"{path} has {before} rows; there is no row {row}.")
-
-
 def translate(error: Exception, shown: str) -> DownloadError | None:
     """Say a storage library's error in our words; None when it is a bug of ours."""
     if isinstance(error, ClipmillError):
         return None
     text = f"{shown}: {error or type(error).__name__}"
-    if isinstance(error, ImportError):
-        protocol = shown.partition("://")[0]
-        extra = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}.get(protocol)
-        line = f' Install it with: pip install "clipmill[{extra}]"' if extra else ""
-        return DownloadError(f"{text}{line}", error_class="missing_extra")
     if type(error).__name__ in _CREDENTIAL_ERRORS:
         return failure("access_denied", f"{text}. Give credentials as its library expects them.")
     if isinstance(error, OSError):
         return _of_os_error(error, text)
-    if isinstance(error, ValueError) and "Protocol not known" in str(error):
-        return failure("unsupported_scheme", text)
     if type(error).__module__.partition(".")[0] in _STORAGE_LIBRARIES:
         return failure("storage", text)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ from clipmill.formats.media_table import media_column_names, write_with_media
 from clipmill.formats.tables import check_column_names, table_name
 from clipmill.io.byte_reader import ByteReader
 from clipmill.io.folder import Folder
+from clipmill.io.parquet_cells import ParquetCells
 from clipmill.io.tar import TarMember, TarWriter, iter_members
 
 MAX_CELL_BYTES = 2_000_000_000
@@ -150,37 +152,18 @@ class ParquetFormat(ShardFormat):
         return MediaRef(folder.url_of(table_name(shard)), extension, row=row)
 
     def chunks(self, folder: Folder, ref: MediaRef) -> Iterator[bytes]:
-        """A cell's bytes in pieces; the row group stays in memory for the next call.
+        """A cell's bytes in pieces; its column of the row group is kept for the next call.
 
         Raises:
             InputError: there is no such cell, or nothing in it.
         """
         assert ref.row is not None
-        first, column = self._group(folder, ref)
-        cell = column[ref.row - first]
-        if not cell.is_valid:
-            raise InputError(f"{ref.path}: row {ref.row} has no {ref.extension}.")
-        buffer = cell.as_buffer()
-        for start in range(0, buffer.size, CHUNK_BYTES):
-            yield buffer.slice(start, min(CHUNK_BYTES, buffer.size - start)).to_pybytes()
-
-    def _group(self, folder: Folder, ref: MediaRef) -> tuple[int, pa.ChunkedArray[Any]]:
-        """Column of the row group that a cell lies in, and the group's first row."""
-        held = self._held.__dict__.get(ref.extension)
-        if held and held[0] == ref.path and held[1] <= ref.row < held[1] + len(held[2]):
-            return held[1], held[2]
-        with _opened(folder, ref.path) as file:
-            if ref.extension not in file.schema_arrow.names:
-                raise InputError(f"{ref.path} has no column {ref.extension!r}.")
-            first = 0
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                if ref.row is not None and ref.row < first + rows:
-                    column = file.read_row_group(group, columns=[ref.extension]).column(0)
-                    self._held.__dict__[ref.extension] = (ref.path, first, column)
-                    return first, column
-                first += rows
-        raise InputError(f"{ref.path} has {first} rows; there is no row {ref.row}.")
+        cells: ParquetCells = self._held.__dict__.setdefault("cells", ParquetCells())
+        with _readable(ref.path):
+            path = folder.fs._strip_protocol(ref.path)
+            cell = cells.read(folder.fs, path, ref.extension, ref.row)
+        for start in range(0, cell.size, CHUNK_BYTES):
+            yield cell.slice(start, min(CHUNK_BYTES, cell.size - start)).to_pybytes()
 
 
 def _present(batch: pa.RecordBatch, media: Sequence[str]) -> dict[str, list[bool]]:
@@ -200,8 +183,14 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def _opened(folder: Folder, path: str) -> pq.ParquetFile:
-    try:
+    with _readable(path):
         return pq.ParquetFile(folder.fs._strip_protocol(path), filesystem=folder.fs)
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.") from error
     except pa.ArrowInvalid as error:

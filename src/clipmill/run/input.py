@@ -18,7 +18,7 @@ from clipmill.core.keys import sample_uid
 from clipmill.core.redact import redact_url
 from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
-from clipmill.run.output import RUN_FOLDER
+from clipmill.io.layout import RUN_FOLDER
 from clipmill.run.recipe import Recipe
 from clipmill.sources.base import MEDIA_COLUMN, Part, Source
 from clipmill.sources.columns import Columns

@@ -15,12 +15,10 @@ from clipmill.core.config import fingerprint
 from clipmill.core.errors import OutputError
 from clipmill.core.keys import shard_name
 from clipmill.io.folder import Folder
+from clipmill.io.layout import RUN_FOLDER, STATS_SUFFIX
 from clipmill.run.recipe import Recipe
 
 FORMAT_VERSION = 1
-DATASET_FILE = "dataset.json"
-RUN_FOLDER = "_run"
-STATS_SUFFIX = "_stats.json"
 
 
 def scratch_folder(output: Folder, temp_dir: str | None) -> Path:

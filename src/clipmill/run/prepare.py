@@ -13,9 +13,9 @@ from clipmill.fetch.sites_options import check_site_options
 from clipmill.formats.base import ShardFormat
 from clipmill.formats.tables import check_column_names
 from clipmill.io.folder import Folder
+from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX, read_manifest
 from clipmill.media.containers import AUDIO_ONLY, CONTAINERS
 from clipmill.run.input import Input, last_input
-from clipmill.run.output import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
 from clipmill.run.recipe import ORIGINAL, Recipe
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
@@ -32,7 +32,7 @@ class Existing:
         names = output.list()
         self.dataset: dict[str, Any] | None = None
         if DATASET_FILE in names:
-            self.dataset = output.read_json(DATASET_FILE)
+            self.dataset = read_manifest(output)
         self.is_empty = not [name for name in names if name != RUN_FOLDER]
         self.is_dataset = self.dataset is not None or any(
             name.endswith(STATS_SUFFIX) for name in names

@@ -20,12 +20,10 @@ from clipmill.core.redact import REDACTED
 from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
+from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
 from clipmill.run.input import Input, plan_of_rows, reopen_input, saved_plan
 from clipmill.run.job import Job
 from clipmill.run.output import (
-    DATASET_FILE,
-    RUN_FOLDER,
-    STATS_SUFFIX,
     RunLock,
     WorkersPresent,
     scratch_folder,
@@ -268,8 +266,7 @@ def _drop_rows(dataset: Dataset, shard: str, rows: set[int], digits: int) -> Non
                 _filter_parquet(pq.ParquetFile(file), draft, rows, digits, counts, messages)
             dataset.folder.put(draft, name)
     stats = {**dataset.stats[shard]}
-    for field in ("count", "successes", "failed_to_download", "failed_to_process", "dropped"):
-        stats[field] = getattr(counts, field)
+    stats.update(counts.row_counts())
     stats["failed_to_subsample"] = counts.failed_to_process
     stats["status_dict"] = dict(messages.most_common(MAX_MESSAGES))
     stats["error_classes"] = dict(sorted(counts.error_classes.items()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clipmill.io.folder import Folder
-from clipmill.run.output import RUN_FOLDER
+from clipmill.io.layout import RUN_FOLDER
 
 LOG_FILE = "log.jsonl"
 

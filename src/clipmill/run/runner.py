@@ -20,12 +20,12 @@ from clipmill.core.registry import load
 from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
+from clipmill.io.layout import DATASET_FILE
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
 from clipmill.run.input import Input, last_input, new_rows_only, open_input, saved_plan
 from clipmill.run.job import Job
 from clipmill.run.output import (
-    DATASET_FILE,
     RunLock,
     WorkersPresent,
     describe,
@@ -256,7 +256,6 @@ def _report(
 ) -> RunReport:
     done = done_shards(job.output) & set(shard_names(inputs, job.recipe.write.shard_digits))
     status = dataset_status(Dataset(job.output))
-    failed = status.failed_to_download + status.failed_to_process
     return RunReport(
         output=job.output.url,
         counts=tally.counts,
@@ -266,7 +265,7 @@ def _report(
         seconds=tally.seconds,
         shards_failed=tally.shards_failed,
         interrupted=interrupted,
-        failed_share=failed / max(status.rows_done, 1),
+        failed_share=status.failed / max(status.rows_done, 1),
         failure_budget=job.recipe.run.failure_budget,
     )
 

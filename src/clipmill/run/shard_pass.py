@@ -19,9 +19,9 @@ from clipmill.core.registry import load
 from clipmill.core.sample import MediaRef, Sample
 from clipmill.formats.base import Member, ShardFormat, StoredFile
 from clipmill.formats.sidecar import sample_json
+from clipmill.io.layout import STATS_SUFFIX
 from clipmill.run.carry import carried_rows
 from clipmill.run.job import Job
-from clipmill.run.output import STATS_SUFFIX
 from clipmill.run.recipe import ORIGINAL
 from clipmill.run.rows import info_row, shard_table, table_schema
 from clipmill.run.source_work import CarriedRow, SourceWork, Workbench, Worked, spans_of

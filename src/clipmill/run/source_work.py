@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clipmill.core.errors import ProcessError, SampleError, ShardError
+from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import MediaRef, Sample, Subtitle
 from clipmill.core.time import Span
@@ -20,8 +21,6 @@ from clipmill.run.budget import DiskBudget, Holding
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import fetch_row
 from clipmill.run.scratch import ScratchFiles
-
-AUDIO_EXTENSIONS = frozenset(("mp3", "wav", "m4a", "flac", "ogg", "opus", "aac", "mka", "aiff"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,12 +258,13 @@ def _pick_media(
     if not media:
         return None, None
     sounds = [ref for ref in media if ref.extension in AUDIO_EXTENSIONS]
-    pictures = [ref for ref in media if ref.extension not in AUDIO_EXTENSIONS]
+    others = AUDIO_EXTENSIONS | IMAGE_EXTENSIONS
+    pictures = [ref for ref in media if ref.extension not in others]
     if modalities == ("audio",) and sounds:
         return sounds[0], None
     if pictures:
         return pictures[0], sounds[0] if sounds and "audio" in modalities else None
-    return sounds[0], None
+    return (sounds or media)[0], None
 
 
 def spans_of(sample: Sample) -> list[Span]:

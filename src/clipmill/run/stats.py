@@ -34,12 +34,8 @@ def shard_stats(
             video_seconds += (row.get("probe") or {}).get("duration_seconds") or 0.0
     ended = time.time()
     return {
-        "count": counts.count,
-        "successes": counts.successes,
-        "failed_to_download": counts.failed_to_download,
-        "failed_to_process": counts.failed_to_process,
+        **counts.row_counts(),
         "failed_to_subsample": counts.failed_to_process,
-        "dropped": counts.dropped,
         "bytes_downloaded": counts.bytes_downloaded,
         "video_seconds": round(video_seconds, 3),
         "start_time": started,

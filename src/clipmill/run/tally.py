@@ -76,7 +76,7 @@ class Tally:
     @property
     def failed(self) -> int:
         """Rows that failed."""
-        return self.counts.failed_to_download + self.counts.failed_to_process
+        return self.counts.failed
 
     def top_errors(self, number: int = 3) -> list[tuple[str, int]]:
         """The most frequent error classes."""

@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
-from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source, media_ref
+from clipmill.sources.base import InputFile, Part, Source, media_ref
 from clipmill.sources.columns import Columns
+from clipmill.sources.row_media import OwnFolder, RowMedia, media_column, row_urls, with_file
 from clipmill.sources.row_shape import RowShape
-from clipmill.sources.shard_media import Refs, holds_media, is_cell
+from clipmill.sources.shard_media import holds_media, is_cell
 from clipmill.sources.streams import is_local, reading
 from clipmill.sources.table_format import extension_of
 from clipmill.sources.tables import Tables
@@ -41,7 +42,7 @@ class ArrowCellSource(Source):
                 )
         self._tables = Tables(given, "arrow", holds_media)
         self._shape: RowShape | None = None
-        self._last: tuple[int, list[Refs]] | None = None
+        self._last: tuple[int, list[RowMedia]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         self._plan()
@@ -67,22 +68,22 @@ class ArrowCellSource(Source):
         url = self._tables.urls[part.file]
         if self._last is None or self._last[0] != part.file:
             self._last = (part.file, _cells(url))
-        refs = self._last[1][part.start : part.start + part.count]
-        names = [f"{url}#{part.start + row}" if found else None for row, found in enumerate(refs)]
+        media = self._last[1][part.start : part.start + part.count]
         return shape.apply(
             self._tables.read(part, shape.needed),
-            url=pa.array(names, pa.string()),
-            media=pa.array([found or None for found in refs], MEDIA_TYPE),
+            url=row_urls(media, url, part.start),
+            media=media_column(media),
         )
 
 
-def _cells(path: str) -> list[Refs]:
+def _cells(path: str) -> list[RowMedia]:
     """Where the bytes of every row's cells lie in the file; only offsets are touched.
 
     Raises:
         InputError: the file's buffers are compressed.
     """
-    found: list[Refs] = []
+    found: list[RowMedia] = []
+    own = OwnFolder(path.rpartition("/")[0])
     with reading(path), pa.memory_map(path) as file:
         size = file.size()
         start = file.read_buffer(1).address
@@ -90,19 +91,24 @@ def _cells(path: str) -> list[Refs]:
         if file.read(len(_MAGIC)) != _MAGIC:
             file.seek(0)
         for batch in pa.ipc.open_stream(file):
-            refs: list[Refs] = [[] for _ in range(batch.num_rows)]
+            rows = [RowMedia([]) for _ in range(batch.num_rows)]
             for field in batch.schema:
                 if is_cell(field):
                     column = batch.column(field.name)
-                    for row, ref in enumerate(_cell_refs(path, field.name, column, start, size)):
-                        refs[row] += [ref] if ref else []
-            found += refs
+                    cells = _places(path, field.name, column, start, size)
+                    for row, cell in enumerate(cells):
+                        if isinstance(cell, str):
+                            rows[row] = with_file(rows[row], cell, own)
+                        elif cell:
+                            rows[row].refs.append(cell)
+            found += rows
     return found
 
 
-def _cell_refs(
+def _places(
     path: str, name: str, column: Any, start: int, size: int
-) -> list[dict[str, Any] | None]:
+) -> list[dict[str, Any] | str | None]:
+    """A reference to every cell's bytes, the name of the file where it has none, or nothing."""
     values = column.field("bytes") if pa.types.is_struct(column.type) else column
     paths: Any = (
         column.field("path").to_pylist()
@@ -113,7 +119,7 @@ def _cell_refs(
     _, offsets, data = values.buffers()
     ends = memoryview(offsets).cast("q" if wide else "i") if len(values) else memoryview(b"")
     first = (data.address if data else start) - start
-    refs: list[dict[str, Any] | None] = []
+    refs: list[dict[str, Any] | str | None] = []
     for row, is_there in enumerate(values.is_valid().to_pylist()):
         place = row + values.offset
         if is_there:
@@ -124,8 +130,6 @@ def _cell_refs(
                 )
             where = {"offset": first + ends[place], "size": ends[place + 1] - ends[place]}
             refs.append(media_ref(path, extension_of(paths[row] or "") or name, **where))
-        elif paths[row]:
-            refs.append(media_ref(paths[row], extension_of(paths[row])))
         else:
-            refs.append(None)
+            refs.append(paths[row])
     return refs

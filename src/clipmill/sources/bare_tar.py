@@ -12,7 +12,8 @@ from clipmill.core.redact import redact_url
 from clipmill.io.tar import TarMember, TarReader
 from clipmill.io.tar_samples import tar_samples
 from clipmill.sources.base import InputFile
-from clipmill.sources.shard_media import Refs, tar_refs
+from clipmill.sources.row_media import Refs
+from clipmill.sources.shard_media import tar_refs
 from clipmill.sources.streams import look_at, reading
 from clipmill.sources.table_json import merge_types, plain_types, table_of_rows
 

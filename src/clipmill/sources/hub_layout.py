@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from clipmill.core.errors import InputError
 from clipmill.core.media_names import MEDIA_EXTENSIONS
@@ -15,7 +16,7 @@ from clipmill.sources.folder_kind import (
     list_folder,
     read_card,
 )
-from clipmill.sources.paths import expand, full_url, is_folder
+from clipmill.sources.paths import expand, expand_braces, full_url, is_folder
 from clipmill.sources.streams import file_system, open_stored, reading
 from clipmill.sources.table_format import TABLE_EXTENSIONS, extension_of
 
@@ -45,7 +46,7 @@ def find_splits(folder: str) -> Splits:
     names = {entry.name for entry in list_folder(folder)}
     if "dataset_dict.json" in names:
         splits = _read_json(f"{folder}/dataset_dict.json").get("splits", [])
-        return {str(split): _saved_files(f"{folder}/{split}") for split in splits}
+        return {str(split): _saved_files(f"{folder}/{_inside(str(split))}") for split in splits}
     if "state.json" in names:
         state = _read_json(f"{folder}/state.json")
         return {str(state.get("_split") or "train"): _saved_files(folder)}
@@ -69,7 +70,7 @@ def _read_json(path: str) -> dict[str, Any]:
 def _saved_files(folder: str) -> list[str]:
     """Files of a dataset that ``save_to_disk`` wrote."""
     files = _read_json(f"{folder}/state.json").get("_data_files", [])
-    return [f"{folder}/{file['filename']}" for file in files]
+    return [f"{folder}/{_inside(file['filename'])}" for file in files]
 
 
 def _declared(folder: str, card: Mapping[str, Any]) -> Splits | None:
@@ -80,7 +81,7 @@ def _declared(folder: str, card: Mapping[str, Any]) -> Splits | None:
     default = next(
         (c for c in configs if c.get("default") or c.get("config_name") == "default"), configs[0]
     )
-    base = f"{folder}/{default['data_dir']}" if default.get("data_dir") else folder
+    base = f"{folder}/{_inside(default['data_dir'])}" if default.get("data_dir") else folder
     files = default.get("data_files")
     if files is None:
         return _by_names(base)
@@ -100,12 +101,19 @@ def _as_list(paths: Any) -> list[str]:
 
 
 def _matching(base: str, patterns: Sequence[str]) -> list[str]:
-    for pattern in patterns:
-        if pattern.startswith("/") or ".." in pattern.split("/"):
-            raise InputError(
-                f"The dataset card names {pattern!r}, which is not inside the dataset."
-            )
-    return [path for pattern in patterns for path in expand(f"{base}/{pattern}")]
+    return [path for pattern in patterns for path in expand(f"{base}/{_inside(pattern)}")]
+
+
+def _inside(pattern: str) -> str:
+    """What the dataset calls its own files.
+
+    Raises:
+        InputError: it leads out of the dataset.
+    """
+    for name in expand_braces(pattern):
+        if name.startswith("/") or "::" in name or ".." in unquote(name).split("/"):
+            raise InputError(f"The dataset names {pattern!r}, which is not inside the dataset.")
+    return pattern
 
 
 def _by_names(folder: str) -> Splits:

@@ -19,15 +19,12 @@ from clipmill.io.tar import TarMember, TarReader
 from clipmill.io.tar_samples import split_name, tar_samples
 from clipmill.sources.base import media_ref
 from clipmill.sources.folder_kind import list_folder
+from clipmill.sources.row_media import OwnFolder, Refs, RowMedia, with_file
 from clipmill.sources.streams import reading
 from clipmill.sources.table_columnar import open_parquet
-from clipmill.sources.table_format import extension_of
 
 _KNOWN_EXTENSIONS = MEDIA_EXTENSIONS | IMAGE_EXTENSIONS
 _CELL_FEATURES = ("Video", "Audio")
-
-Refs = list[dict[str, Any]]
-"""Where one sample's media lie, as mappings of the fields of ``core.sample.MediaRef``."""
 
 
 def in_order(refs: Refs) -> Refs:
@@ -96,9 +93,10 @@ class TableMedia:
         self._table = table
         self._archive = archive
         self._folder = folder
+        self._own = OwnFolder(table.rpartition("/")[0])
 
-    def refs(self) -> list[Refs]:
-        """References row by row; none for rows that failed."""
+    def rows(self) -> list[RowMedia]:
+        """What is known row by row; nothing of rows that failed."""
         with reading(self._table), open_parquet(self._table) as file:
             schema = file.schema_arrow
             wanted = [name for name in ("key", "status") if name in schema.names]
@@ -107,15 +105,15 @@ class TableMedia:
             rows = facts.to_pylist() if facts.num_columns else [{}] * file.metadata.num_rows
             cells = [field for field in schema if is_cell(field) and _is_medium(field, schema)]
             if places:
-                found = [self._placed(row, index) for index, row in enumerate(rows)]
+                found = [RowMedia(self._placed(row, index)) for index, row in enumerate(rows)]
             elif cells:
-                found = _cell_refs(self._table, file, cells)
+                found = _cell_media(self._table, file, cells, self._own)
             else:
                 by_key = self._by_key()
-                found = [by_key.get(str(row.get("key")), []) for row in rows]
+                found = [RowMedia(by_key.get(str(row.get("key")), [])) for row in rows]
         return [
-            refs if row.get("status") in (None, "success") else []
-            for row, refs in zip(rows, found, strict=True)
+            media if row.get("status") in (None, "success") else RowMedia([])
+            for row, media in zip(rows, found, strict=True)
         ]
 
     def _placed(self, row: Mapping[str, Any], index: int) -> Refs:
@@ -127,10 +125,15 @@ class TableMedia:
                 where = {"offset": place["offset"], "size": place["size"]}
                 refs.append(media_ref(self._archive, extension, **where))
             elif self._folder:
-                refs.append(media_ref(f"{self._folder}/{row['key']}.{extension}", extension))
+                path = self._own_file(f"{row['key']}.{extension}")
+                refs += [media_ref(path, extension)] if path else []
             elif self._archive is None:
                 refs.append(media_ref(self._table, extension, row=index))
         return in_order(refs)
+
+    def _own_file(self, name: str) -> str | None:
+        """A file of the shard's folder; keys and links come with the dataset and may lead away."""
+        return self._own.file(f"{(self._folder or '').rpartition('/')[2]}/{name}")
 
     def _by_key(self) -> dict[str, Refs]:
         """References by key, where the table does not tell: one walk over headers or names."""
@@ -145,8 +148,8 @@ class TableMedia:
         for entry in list_folder(self._folder) if self._folder else []:
             name = split_name(entry.name)
             if name and name[1] in _KNOWN_EXTENSIONS:
-                path = f"{self._folder}/{entry.name}"
-                by_key.setdefault(name[0], []).append(media_ref(path, name[1]))
+                path = self._own_file(entry.name)
+                by_key.setdefault(name[0], []).extend([media_ref(path, name[1])] if path else [])
         return {key: in_order(refs) for key, refs in by_key.items()}
 
 
@@ -158,22 +161,23 @@ def _is_medium(field: pa.Field[Any], schema: pa.Schema) -> bool:
     return kind is None or kind in _CELL_FEATURES
 
 
-def _cell_refs(table: str, file: pq.ParquetFile, cells: list[pa.Field[Any]]) -> list[Refs]:
-    """References to cells; only names and null counts are read, never the bytes."""
-    found: list[Refs] = []
+def _cell_media(
+    table: str, file: pq.ParquetFile, cells: list[pa.Field[Any]], own: OwnFolder
+) -> list[RowMedia]:
+    """What cells tell; only names and null counts are read, never the bytes."""
+    found: list[RowMedia] = []
     for group in range(file.metadata.num_row_groups):
         count = file.metadata.row_group(group).num_rows
         first = len(found)
-        found += [[] for _ in range(count)]
+        found += [RowMedia([]) for _ in range(count)]
         for field in cells:
             has_bytes = _has_bytes(file, group, field)
             paths = _paths(file, group, field, count)
             for row in range(count):
                 if has_bytes[row]:
-                    found[first + row].append(media_ref(table, field.name, row=first + row))
-                elif (named := paths[row]) is not None:
-                    path = _beside(table, named)
-                    found[first + row].append(media_ref(path, extension_of(path)))
+                    found[first + row].refs.append(media_ref(table, field.name, row=first + row))
+                elif named := paths[row]:
+                    found[first + row] = with_file(found[first + row], named, own)
     return found
 
 
@@ -205,10 +209,3 @@ def _paths(file: pq.ParquetFile, group: int, field: pa.Field[Any], count: int) -
         return [None] * count
     column = file.read_row_group(group, columns=[f"{field.name}.path"]).column(0)
     return [cell and cell["path"] for cell in column.to_pylist()]
-
-
-def _beside(table: str, path: str) -> str:
-    """A cell's path, which is relative to the table's folder unless it says otherwise."""
-    if "://" in path or path.startswith("/"):
-        return path
-    return f"{table.rpartition('/')[0]}/{path}"

@@ -14,13 +14,14 @@ from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.io.layout import DATASET_FILE, STATS_SUFFIX, shard_order
 from clipmill.sources.bare_tar import BareTar
-from clipmill.sources.base import MEDIA_TYPE, InputFile, Part, Source
+from clipmill.sources.base import InputFile, Part, Source
 from clipmill.sources.column_types import unify
 from clipmill.sources.columns import Columns
 from clipmill.sources.folder_kind import list_folder
 from clipmill.sources.paths import expand, is_folder
+from clipmill.sources.row_media import RowMedia, media_column, row_urls
 from clipmill.sources.row_shape import RowShape
-from clipmill.sources.shard_media import Refs, TableMedia, holds_media
+from clipmill.sources.shard_media import TableMedia, holds_media
 from clipmill.sources.streams import file_system, is_http
 from clipmill.sources.table_format import extension_of
 from clipmill.sources.tables import PLANNING_THREADS, Tables
@@ -68,7 +69,7 @@ class ShardSource(Source):
         self._numbers = _numbers(self._shards)
         self._raw = pa.schema([])
         self._shape: RowShape | None = None
-        self._last: tuple[int, list[Refs]] | None = None
+        self._last: tuple[int, list[RowMedia]] | None = None
         self._last_tar: BareTar | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -93,13 +94,12 @@ class ShardSource(Source):
         if shard.table is None:
             tar = self._opened(self._bare[number])
             rows, refs = tar.read(part.start, part.count, self._raw)
-            return self._shaped(
-                shape, rows, tar.texts(part.start, part.count), refs, tar.file.url, part
-            )
+            media = [RowMedia(found) for found in refs]
+            texts = tar.texts(part.start, part.count)
+            return self._shaped(shape, rows, texts, media, tar.file.url, part)
         rows = self._tables.read(Part(number, part.start, part.count), shape.needed)
-        refs = self._refs(part.file, shard)[part.start : part.start + part.count]
-        texts = [None] * part.count
-        return self._shaped(shape, rows, texts, refs, shard.table, part)
+        media = self._media(part.file, shard)[part.start : part.start + part.count]
+        return self._shaped(shape, rows, [None] * part.count, media, shard.table, part)
 
     def _opened(self, tar: BareTar) -> BareTar:
         """The tar, after letting go of what is kept of the one before."""
@@ -113,22 +113,21 @@ class ShardSource(Source):
         shape: RowShape,
         rows: pa.Table,
         texts: Sequence[str | None],
-        refs: list[Refs],
+        media: list[RowMedia],
         place: str,
         part: Part,
     ) -> pa.Table:
-        urls = [f"{place}#{part.start + row}" if found else None for row, found in enumerate(refs)]
         return shape.apply(
             rows,
-            url=pa.array(urls, pa.string()),
+            url=row_urls(media, place, part.start),
             text=pa.array(texts, pa.string()),
-            media=pa.array([found or None for found in refs], MEDIA_TYPE),
+            media=media_column(media),
         )
 
-    def _refs(self, file: int, shard: _Shard) -> list[Refs]:
+    def _media(self, file: int, shard: _Shard) -> list[RowMedia]:
         if self._last is None or self._last[0] != file:
             media = TableMedia(shard.table or "", shard.archive, shard.folder)
-            self._last = (file, media.refs())
+            self._last = (file, media.rows())
         return self._last[1]
 
     def _plan(self) -> RowShape:

@@ -1,0 +1,54 @@
+"""Settings in the words they were given in: options, Python keywords, or keys of YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+Style = Literal["option", "keyword", "key"]
+"""``--max-bytes`` on the command line, ``max_bytes`` in Python, ``download.max_bytes`` in YAML."""
+
+_OPTION = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
+_MODES = ("resume", "overwrite", "extend")
+
+
+def name_of(place: Sequence[str], style: Style) -> str:
+    """What a user calls the setting at a place of a recipe.
+
+    Args:
+        place: section, setting, and where inside it, such as ``("write", "encode_formats")``.
+        style: the user's way of giving settings.
+    """
+    if style == "key" or len(place) < 2:
+        return ".".join(place)
+    setting = place[1]
+    return "--" + setting.replace("_", "-") if style == "option" else setting
+
+
+def as_options(message: str, settings: Iterable[str]) -> str:
+    """Write settings that a message names as Python does, such as ``url_col``, as options.
+
+    Names of one plain word and names in quotes are left alone: they may be anything.
+    """
+    plain = "|".join(sorted((name for name in settings if "_" in name), key=len, reverse=True))
+    named = re.compile(rf"(?<![\w'\"./=-])({plain})(?![\w'\"./=-]*[\w'\"/=])")
+    return named.sub(lambda found: name_of(("", found[1]), "option"), message)
+
+
+def as_keywords(message: str, settings: Iterable[str]) -> str:
+    """Write options that a message names, such as ``--max-bytes``, as Python does."""
+    known = set(settings)
+
+    def keyword(found: re.Match[str]) -> str:
+        name = found[1].replace("-", "_")
+        if name in _MODES:
+            return f'mode="{name}"'
+        return name if name in known else found[0]
+
+    return _OPTION.sub(keyword, message)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 shard``, ``2,000 shards``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

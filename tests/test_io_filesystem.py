@@ -1,0 +1,29 @@
+"""Whoever opens a storage is told the same way what is missing."""
+
+from __future__ import annotations
+
+import fsspec
+import pytest
+
+from clipmill.core.errors import InputError, MissingExtra
+from clipmill.io.byte_reader import ByteReader
+from clipmill.io.folder import Folder
+from clipmill.sources.streams import file_system
+
+OPENERS = [Folder, ByteReader, file_system]
+
+
+@pytest.mark.parametrize("opened", OPENERS)
+def test_a_library_that_is_not_installed_is_named_with_its_extra(opened, monkeypatch):
+    def missing(url: str) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(MissingExtra, match=r'pip install "clipmill\[s3\]"'):
+        opened("s3://bucket/a")
+
+
+@pytest.mark.parametrize("opened", OPENERS)
+def test_an_unknown_kind_of_storage_is_the_users_mistake(opened):
+    with pytest.raises(InputError, match="nonsense"):
+        opened("nonsense://bucket/a")

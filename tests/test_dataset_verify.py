@@ -94,7 +94,7 @@ def test_a_run_that_was_interrupted_is_no_whole_dataset(in_shards, capsys):
     assert ending.value.code == 1
     told = capsys.readouterr()
     assert "3 of 3 shards are not finished" in told.err
-    assert "1 problems" in told.out
+    assert "1 problem" in told.out
 
 
 def test_many_missing_shards_make_one_short_line(in_shards):

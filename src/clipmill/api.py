@@ -65,8 +65,10 @@ def _in_keywords() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        settings = [name for section in SECTIONS.values() for name in section.model_fields]
-        error.message = as_keywords(error.message, settings)
+        places = [
+            (section, name) for section, part in SECTIONS.items() for name in part.model_fields
+        ]
+        error.message = as_keywords(error.message, places)
         error.args = (error.message,)
         raise
 

@@ -117,7 +117,8 @@ def _in_words(message: str) -> str:
     from clipmill.core.words import as_options
     from clipmill.run.settings import SECTIONS
 
-    return as_options(message, [name for part in SECTIONS.values() for name in part.model_fields])
+    places = [(section, name) for section, part in SECTIONS.items() for name in part.model_fields]
+    return as_options(message, places)
 
 
 def debugging() -> bool:

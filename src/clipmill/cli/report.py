@@ -61,19 +61,18 @@ def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
         report: how it went.
         retried: it tried failed rows again.
     """
+    status = dataset_status_of(report.output)
     if report.counts.count or report.shards_failed or report.interrupted:
         lines = [*_work(report), *_cut_off(report)]
-    else:
-        lines = ["No failed row that was meant is left to try again."] if retried else []
-    if report.counts.failed or retried or not report.counts.count:
-        status = dataset_status_of(report.output)
-        if not lines:
-            lines.append(_nothing_to_do(status))
-        elif retried:
+        if retried:
             lines.append(f"Failed rows in the dataset now: {_failures(status)}.")
-        if status.failed:
-            lines += [f"  {number:,} x {text}" for text, number in status.top_messages[:MESSAGES]]
-            lines += how_to_go_on(report.output, status, retried=retried)
+    elif retried:
+        lines = [_nothing_to_retry(status)]
+    else:
+        lines = [_nothing_to_do(status)]
+    if status.failed and not report.interrupted:
+        lines += [f"  {number:,} x {text}" for text, number in status.top_messages[:MESSAGES]]
+        lines += how_to_go_on(report.output, status, retried=retried)
     if report.exit_code == 3:
         lines.append(
             f"More than {report.failure_budget:.0%} of the rows failed (--failure-budget): exit 3."
@@ -125,14 +124,23 @@ def _cut_off(report: RunReport) -> list[str]:
 
 def _nothing_to_do(status: DatasetStatus) -> str:
     return (
-        f"Nothing to do: {counted(status.rows_done, 'row')} of {status.folder} done already "
-        f"({status.successes:,} succeeded; failed: {_failures(status)})."
+        f"Nothing to do: all {counted(status.rows_done, 'row')} of {status.folder} ended earlier "
+        f"({status.successes:,} succeeded, failed: {_failures(status)})."
+    )
+
+
+def _nothing_to_retry(status: DatasetStatus) -> str:
+    if not status.failed:
+        return f"Nothing to try again: no row of {status.folder} failed."
+    return (
+        "Nothing to try again: no failed row may succeed by waiting alone. "
+        f"Failed rows: {_failures(status)}."
     )
 
 
 def _failures(status: DatasetStatus) -> str:
     classes = ", ".join(f"{number:,} x {label}" for label, number in status.error_classes.items())
-    return f"{status.failed:,}" + (f", {classes}" if status.failed else "")
+    return f"{status.failed:,}" + (f" ({classes})" if status.failed else "")
 
 
 def how_to_go_on(folder: str, status: DatasetStatus, *, retried: bool) -> list[str]:
@@ -144,13 +152,13 @@ def how_to_go_on(folder: str, status: DatasetStatus, *, retried: bool) -> list[s
         retried: that has just been done.
     """
     command = f"clipmill retry {shlex.quote(folder)}"
-    lines = [
-        f"{label}: {command} --class {label} {option}"
+    ways = [
+        f"  {command} --class {label} {option}"
         for label, option in MISSING_OPTIONS.items()
         if label in status.error_classes
     ]
-    if not retried:
-        lines.append(f"{command} tries again what may succeed now; --all tries every failed row.")
-    elif not lines:
-        lines.append(f"{command} --all tries every failed row.")
-    return lines
+    if retried:
+        ways.append(f"  {command} --all    # every failed row")
+    else:
+        ways.append(f"  {command}    # what may succeed now; with --all every failed row")
+    return ["To try failed rows again:", *ways]

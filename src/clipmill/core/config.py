@@ -74,7 +74,7 @@ def _explain(
 
 
 def _message(problem: Any) -> str:
-    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    message = str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
     if problem["type"].startswith("byte_size"):
         return "must be a number of bytes, or a size such as 500MB or 2GiB"
     if problem["type"].endswith("_parsing"):

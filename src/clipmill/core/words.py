@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 Style = Literal["option", "keyword", "key"]
 """``--max-bytes`` on the command line, ``max_bytes`` in Python, ``download.max_bytes`` in YAML."""
+
+Place = tuple[str, str]
+"""Section and name of a setting."""
 
 _OPTION = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 _MODES = ("resume", "overwrite", "extend")
@@ -26,19 +29,22 @@ def name_of(place: Sequence[str], style: Style) -> str:
     return "--" + setting.replace("_", "-") if style == "option" else setting
 
 
-def as_options(message: str, settings: Iterable[str]) -> str:
-    """Write settings that a message names as Python does, such as ``url_col``, as options.
+def as_options(message: str, places: Collection[Place]) -> str:
+    """Write settings that a message names as YAML or Python do as options.
 
-    Names of one plain word and names in quotes are left alone: they may be anything.
+    Keywords of one plain word and all that is in quotes are left alone: they may be anything.
     """
-    plain = "|".join(sorted((name for name in settings if "_" in name), key=len, reverse=True))
-    named = re.compile(rf"(?<![\w'\"./=-])({plain})(?![\w'\"./=-]*[\w'\"/=])")
-    return named.sub(lambda found: name_of(("", found[1]), "option"), message)
+    known = [f"{section}.{name}" for section, name in places]
+    known += [name for _, name in places if "_" in name]
+    plain = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
+    named = re.compile(rf"(?<![\w'\"./=-])({plain})(?![\w'\"/=-]|\.\w)")
+    return named.sub(lambda found: name_of(("", found[1].rpartition(".")[2]), "option"), message)
 
 
-def as_keywords(message: str, settings: Iterable[str]) -> str:
-    """Write options that a message names, such as ``--max-bytes``, as Python does."""
-    known = set(settings)
+def as_keywords(message: str, places: Collection[Place]) -> str:
+    """Write settings that a message names as options or YAML do as Python's keywords."""
+    known = {name for _, name in places}
+    keys = "|".join(re.escape(f"{section}.{name}") for section, name in places)
 
     def keyword(found: re.Match[str]) -> str:
         name = found[1].replace("-", "_")
@@ -46,6 +52,7 @@ def as_keywords(message: str, settings: Iterable[str]) -> str:
             return f'mode="{name}"'
         return name if name in known else found[0]
 
+    message = re.sub(rf"\b({keys})\b", lambda found: found[1].rpartition(".")[2], message)
     return _OPTION.sub(keyword, message)
 
 

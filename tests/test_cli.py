@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+import clipmill
 from clipmill.cli.main import COMMANDS
+from clipmill.core.errors import OutputError, RecipeError
 
 
 def _clipmill(*arguments, **options):
@@ -66,7 +68,13 @@ def test_a_recipe_does_what_options_do(origin, write_csv, tmp_path):
         (["download", "{table}", "out", "--resume", "--overwrite"], "exclude each other"),
         (["download", "{empty}", "out"], "empty"),
         (["download", "{table}", "out", "--encode-formats", "vidoe=mp4"], "video"),
-        (["download", "{table}", "out", "--max-bytes", "lots"], "max_bytes"),
+        (["download", "{table}", "out", "--max-bytes", "lots"], "--max-bytes: must be a"),
+        (["download", "{table}", "out", "--url-col", "u"], "no column 'u' (--url-col)"),
+        (["download", "{table}", "out", "--workers", "x"], "a valid integer or 'auto' (got 'x')."),
+        (["download", "{table}", "out", "--format", "webdatset"], "'webdataset'?\n"),
+        (["download", "{table}", "out", "--encode-formats", "video=mpp4"], "--encode-formats: "),
+        (["download", "{table}", "out", "--site-options", "a"], "NAME=VALUE"),
+        (["retry", "out", "--media-processes", "0"], "--media-processes: must be"),
         (["status", "nowhere"], "no dataset at"),
         (["downlaod"], "download"),
     ],
@@ -82,6 +90,84 @@ def test_a_mistake_is_exit_2_and_one_paragraph_and_writes_nothing(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_python_is_told_its_own_words(write_csv, tmp_path):
+    table = write_csv([{"url": "https://example.invalid/a.mp4"}])
+    with pytest.raises(OutputError, match='Leave out mode="resume"'):
+        clipmill.download(table, tmp_path / "out", mode="resume")
+    with pytest.raises(RecipeError, match=r"^encode_formats: video cannot"):
+        clipmill.download(table, tmp_path / "out", encode_formats="video=mpp4")
+    with pytest.raises(RecipeError, match=r"^samples_per_shard: must be .* \(got 0\)\.$"):
+        clipmill.download(table, tmp_path / "out", samples_per_shard=0)
+
+
+def test_help_is_whole_and_defaults_stand_in_one_pair_of_brackets():
+    told = " ".join(_clipmill("--help").stdout.split())
+    assert all(line in told for line in COMMANDS.values())
+    told = " ".join(_clipmill("download", "--help").stdout.split())
+    assert "[default: 1000]" in told
+    assert "(1000)" not in told
+
+
+def test_site_options_are_read_as_names_with_values(write_csv, tmp_path):
+    table = write_csv([{"url": "https://example.invalid/a.mp4"}])
+    done = _clipmill("download", table, tmp_path / "out", "--site-options", "geo_bypas=true")
+    assert done.returncode == 2
+    assert "Did you mean 'geo_bypass'?" in done.stderr
+
+
+def test_a_run_with_failures_says_how_to_go_on_and_a_second_one_that_nothing_is_left(
+    origin, write_csv, tmp_path
+):
+    out = tmp_path / "out"
+    table = write_csv([{"url": origin.url("a.mp4")}])
+    way = f"clipmill retry {out} --class forbidden_address --allow-private-addresses"
+    first = _clipmill("download", table, out)
+    assert "1 sample in" in first.stdout
+    assert "1 of 1 shard done" in first.stdout
+    assert "is not a public address" in first.stdout
+    assert way in first.stdout
+    again = _clipmill("download", table, out)
+    assert "all is done, 1 row (0 succeeded, " in again.stdout
+    assert "failed: 1 (1 x forbidden_address)" in again.stdout
+    plain = _clipmill("retry", out)
+    assert "Nothing to try again" in plain.stdout
+    assert way in plain.stdout
+    mended = _clipmill(*way.split()[1:])
+    assert mended.returncode == 0
+    assert "Failed rows in the dataset now: 0." in mended.stdout
+    assert "To try failed rows again" not in mended.stdout
+    assert "no row of" in _clipmill("retry", out).stdout
+
+
+def test_retry_of_a_dataset_that_is_not_finished_says_what_to_do_first(origin, write_csv, tmp_path):
+    out = tmp_path / "out"
+    table = write_csv([{"url": origin.url(name)} for name in ("a.mp4", "b.mp4")])
+    words = ["--samples-per-shard", "1", "--allow-private-addresses"]
+    assert _clipmill("download", table, out, *words).returncode == 0
+    (out / "00001_stats.json").unlink()
+    told = _clipmill("retry", out).stdout
+    assert "1 of 2 shards done" in told
+    assert "Give its command again" in told
+
+
+def test_a_dataset_is_repaired_as_verify_proposes(origin, write_csv, tmp_path):
+    out = tmp_path / "out"
+    table = write_csv([{"url": origin.url("a.mp4")}])
+    command = ["download", table, out, "--allow-private-addresses"]
+    assert _clipmill(*command).returncode == 0
+    tar = bytearray((out / "00000.tar").read_bytes())
+    tar[2000] ^= 255
+    (out / "00000.tar").write_bytes(tar)
+    found = _clipmill("verify", out)
+    assert found.returncode == 1
+    assert "1 problem\n" in found.stdout
+    stats = out / "00000_stats.json"
+    assert found.stdout.splitlines()[-1].split() == [str(stats)]
+    stats.unlink()
+    assert _clipmill(*command).returncode == 0
+    assert "all as recorded" in _clipmill("verify", out).stdout
 
 
 def test_debug_shows_the_traceback(tmp_path):

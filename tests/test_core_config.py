@@ -100,3 +100,8 @@ def test_names_come_from_entry_points_and_misspelt_ones_are_corrected():
 def test_a_missing_library_is_asked_for_with_the_install_line():
     with pytest.raises(MissingExtra, match=r'pip install "clipmill\[ytdlp\]"'):
         require("no_such_module_at_all", extra="ytdlp", used_by="downloading from sites")
+
+
+def test_secrets_in_the_input_s_url_do_not_reach_the_saved_recipe():
+    recipe = load_recipe({"source": {"table": "https://u:s3cret@host/list.csv?token=s3cret"}})
+    assert "s3cret" not in str(recipe.public_dump())

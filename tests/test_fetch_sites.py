@@ -517,8 +517,9 @@ def test_a_deadline_kills_the_child_and_the_next_url_gets_a_new_one(site, tmp_pa
 
 def pid_of_child() -> int:
     """Process id of the one child of this process that serves sites."""
+    # -ww: without it, ps may cut the line at 80 characters, wherever the interpreter lies.
     listed = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
     rows = [line.split() for line in listed.stdout.splitlines() if "sites_process" in line]
     (pid,) = [int(row[0]) for row in rows if row[1] == str(os.getpid())]
@@ -531,9 +532,10 @@ def test_a_child_killed_in_the_middle_leaves_nothing_and_costs_one_more_try(site
         fetcher = SitesFetcher(options(retries=1))
         fetching = asyncio.ensure_future(fetch(site, fetcher, "stuck.mp4", target))
         await wait_for(lambda: list(target.parent.glob(".source.sites-*/*")))
-        site.is_stuck = False
-        os.kill(pid_of_child(), signal.SIGKILL)
         try:
+            pid = pid_of_child()
+            site.is_stuck = False
+            os.kill(pid, signal.SIGKILL)
             return await fetching
         finally:
             site.is_stuck = True

@@ -1,4 +1,4 @@
-"""Every command and every program in README.md is run, in order, in one folder.
+"""Every command and every program in README.md and docs/ is run, in order, in a folder per page.
 
 CONTRIBUTING.md ("Examples in the README") says how the page is read.
 """
@@ -19,7 +19,8 @@ import pytest
 from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/inputs.md", "docs/python.md", "docs/recipes.md", "docs/errors.md")
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<excuse>.+?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.M | re.S,
@@ -57,25 +58,25 @@ def examples(page: str) -> list[Example]:
     ]
 
 
-def run(example: Example, folder: Path) -> None:
+def run(example: Example, folder: Path, page: str) -> None:
     """Run a block; a yaml block whose first line is a comment with a name becomes that file."""
     if example.language == "python":
-        python(folder, "-c", example.text, line=example.line)
+        python(folder, "-c", example.text, place=f"{page}:{example.line}")
     elif example.language == "console":
         for words in example.commands():
-            python(folder, "-m", *words, line=example.line)
+            python(folder, "-m", *words, place=f"{page}:{example.line}")
     elif example.language == "yaml":
         name = re.match(r"# (\S+\.ya?ml)\n", example.text)
         if name:
             (folder / name[1]).write_text(example.text)
 
 
-def python(folder: Path, *arguments: str, line: int) -> None:
+def python(folder: Path, *arguments: str, place: str) -> None:
     patched = {**os.environ, "PYTHONPATH": str(folder / ".site"), "NO_COLOR": "1"}
     ended = subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=patched, capture_output=True, text=True
     )
-    assert ended.returncode == 0, f"README.md:{line}: {arguments}\n{ended.stdout}\n{ended.stderr}"
+    assert ended.returncode == 0, f"{place}: {arguments}\n{ended.stdout}\n{ended.stderr}"
 
 
 def prepare(folder: Path, origin: Origin) -> None:
@@ -89,19 +90,19 @@ def prepare(folder: Path, origin: Origin) -> None:
 
 
 @pytest.mark.slow
-def test_every_example_of_the_readme_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", PAGES)
+def test_every_example_of_a_page_runs(name: str, tmp_path: Path) -> None:
     videos, folder = tmp_path / "videos", tmp_path / "reader"
     videos.mkdir()
     folder.mkdir()
     for number in range(3):
         make_video(videos / f"{number}.mp4", seconds=1 + number)
-    page = README.read_text()
-    ran = examples(page)
-    assert {"console", "python"} <= {example.language for example in ran}
+    ran = examples((ROOT / name).read_text())
+    assert {"console", "python"} & {example.language for example in ran}
     with Origin(videos) as origin:
         prepare(folder, origin)
         for example in ran:
-            run(example, folder)
+            run(example, folder, name)
     assert all(origin.count(f"{number}.mp4") for number in range(3))
 
 
@@ -132,6 +133,13 @@ def test_examples_are_found_in_a_page() -> None:
     assert (program.text, program.line) == ('print("hello")\n', 13)
 
 
+@pytest.mark.parametrize("name", [*PAGES, "docs/cli.md", "docs/video2dataset.md"])
+def test_links_between_pages_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
 def test_a_failing_example_is_reported_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"README.md:7: (?s:.*)ZeroDivisionError"):
-        run(Example("python", "1 / 0", line=7), tmp_path)
+        run(Example("python", "1 / 0", line=7), tmp_path, "README.md")

@@ -1,4 +1,7 @@
-"""Write ``docs/cli.md`` from what ``clipmill COMMAND --help`` says; ``--check`` only compares.
+"""Write the pages of ``docs/`` that are made from the code; ``--check`` only compares.
+
+``cli.md`` is what ``clipmill COMMAND --help`` says, ``recipes.md`` the keys of recipes,
+``errors.md`` the ways a row can fail.
 
 Run by ``make docs`` and, with ``--check``, by ``make check``.
 """
@@ -13,16 +16,30 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from clipmill.cli.main import COMMANDS
+from error_page import error_page
+from recipe_page import recipe_page
 
-TARGET = Path(__file__).parent.parent / "docs" / "cli.md"
+from clipmill.cli.main import COMMANDS
+from clipmill.media.containers import AUDIO_ONLY, CONTAINERS
+
+DOCS = Path(__file__).parent.parent / "docs"
 PROGRAM = Path(sys.executable).with_name("clipmill")
 COLUMNS = 100
 HEADER = """\
 # Command line reference
 
 Made by `make docs` from `clipmill --help`; edit the commands, not this page.
-"""
+
+- An option that takes several values is given once per value:
+  `--headers 'Accept-Language: en' --headers 'Referer: https://example.org'`,
+  `--subtitle-languages en --subtitle-languages de`.
+- `--site-options` takes an option of yt-dlp as `NAME=VALUE`: `--site-options geo_bypass=true`.
+- `--encode-formats` takes a list with commas: `video=mp4,audio=m4a`. Containers for video: VIDEO;
+  for audio: AUDIO. `original` keeps a file as it is.
+- Sizes are numbers of bytes or texts such as `500MB` and `2GiB`.
+""".replace("VIDEO", ", ".join(name for name in CONTAINERS if name not in AUDIO_ONLY)).replace(
+    "AUDIO", ", ".join(sorted(AUDIO_ONLY))
+)
 
 
 def reference() -> str:
@@ -53,20 +70,25 @@ def help_page(words: tuple[str, ...]) -> str:
     return f"## {command}\n\n```text\n" + "\n".join(lines) + "\n```\n"
 
 
+PAGES = {"cli.md": reference, "recipes.md": recipe_page, "errors.md": error_page}
+
+
 def main() -> int:
-    """Write the page, or say whether it is current."""
+    """Write the pages, or say which is not current."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="exit 1 if the page is not current")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a page is not current")
     check = parser.parse_args().check
-    page = reference()
-    if not check:
-        TARGET.parent.mkdir(exist_ok=True)
-        TARGET.write_text(page)
-        return 0
-    if TARGET.exists() and TARGET.read_text() == page:
-        return 0
-    sys.stderr.write("docs/cli.md differs from `clipmill --help`: run `make docs`.\n")
-    return 1
+    stale = []
+    for name, make in PAGES.items():
+        page, target = make(), DOCS / name
+        if not check:
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(page)
+        elif not target.exists() or target.read_text() != page:
+            stale.append(f"docs/{name}")
+    if stale:
+        sys.stderr.write(f"{', '.join(stale)} differ from the code: run `make docs`.\n")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

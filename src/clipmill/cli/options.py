@@ -90,7 +90,7 @@ def _help(field: FieldInfo, kind: Any) -> str:
     text = " ".join((field.description or "").split())
     if kind == list[str]:
         text += " Give the option once per value."
-    default = _shown_default(field)
+    default = shown_default(field)
     return text if default is None or "Default:" in text else f"{text} [default: {default}]"
 
 
@@ -111,7 +111,8 @@ def _simple_type(annotation: Any) -> Any:
     return str
 
 
-def _shown_default(field: FieldInfo) -> str | None:
+def shown_default(field: FieldInfo) -> str | None:
+    """A field's default as one would write it; None when there is none to speak of."""
     value = field.get_default(call_default_factory=True) if not field.is_required() else None
     if value is None or value is PydanticUndefined or value in ((), {}):
         return None

@@ -61,18 +61,10 @@ def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
         report: how it went.
         retried: it tried failed rows again.
     """
-    status = dataset_status_of(report.output)
-    if report.counts.count or report.shards_failed or report.interrupted:
-        lines = [*_work(report), *_cut_off(report)]
-        if retried:
-            lines.append(f"Failed rows in the dataset now: {_failures(status)}.")
-    elif retried:
-        lines = [_nothing_to_retry(status)]
-    else:
-        lines = [_nothing_to_do(status)]
-    if status.failed and not report.interrupted:
-        lines += [f"  {number:,} x {text}" for text, number in status.top_messages[:MESSAGES]]
-        lines += how_to_go_on(report.output, status, retried=retried)
+    worked = bool(report.counts.count or report.shards_failed or report.interrupted)
+    lines = [*_work(report), *_cut_off(report)] if worked else []
+    if retried or not worked or report.failed_share:
+        lines += _whole_dataset(report.output, worked=worked, retried=retried)
     if report.exit_code == 3:
         lines.append(
             f"More than {report.failure_budget:.0%} of the rows failed (--failure-budget): exit 3."
@@ -85,12 +77,21 @@ def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
     return lines
 
 
-def dataset_status_of(folder: str) -> DatasetStatus:
-    """How all rows of a dataset ended, of this run and those before it."""
+def _whole_dataset(folder: str, *, worked: bool, retried: bool) -> list[str]:
+    """How all rows ended, of this run and those before it, and what can be done about it."""
     from clipmill.dataset.dataset import Dataset
     from clipmill.dataset.status import dataset_status
 
-    return dataset_status(Dataset(folder))
+    status = dataset_status(Dataset(folder))
+    lines = []
+    if not worked:
+        lines.append(_nothing_to_retry(status) if retried else _nothing_to_do(status))
+    elif retried:
+        lines.append(f"Failed rows in the dataset now: {_failures(status)}.")
+    if status.failed:
+        lines += [f"  {number:,} x {text}" for text, number in status.top_messages[:MESSAGES]]
+        lines += how_to_go_on(folder, status, retried=retried)
+    return lines
 
 
 def _work(report: RunReport) -> list[str]:
@@ -124,7 +125,7 @@ def _cut_off(report: RunReport) -> list[str]:
 
 def _nothing_to_do(status: DatasetStatus) -> str:
     return (
-        f"Nothing to do: all {counted(status.rows_done, 'row')} of {status.folder} ended earlier "
+        f"Nothing to do in {status.folder}: all is done, {counted(status.rows_done, 'row')} "
         f"({status.successes:,} succeeded, failed: {_failures(status)})."
     )
 

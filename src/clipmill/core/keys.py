@@ -39,7 +39,7 @@ def sample_uid(url: str, spans: Sequence[Sequence[object]] | None = None) -> str
     """
     identity = redact_url(url)
     if spans:
-        identity += "\n" + ";".join(f"{start}-{end}" for start, end in spans)
+        identity += "\n" + ";".join("-".join(map(str, span)) for span in spans)
     return hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from clipmill.core.errors import SampleError
+from clipmill.core.redact import plain_text
 
 Status = Literal["success", "failed_to_download", "failed_to_process", "dropped"]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -41,7 +42,7 @@ class Outcome:
             status=error.status,  # type: ignore[arg-type]  # "str" is one of Status by class
             error_step=step,
             error_class=error.error_class,
-            error_message=error.message[:MAX_MESSAGE_CHARACTERS],
+            error_message=plain_text(error.message)[:MAX_MESSAGE_CHARACTERS],
             retryable=error.retryable,
         )
 

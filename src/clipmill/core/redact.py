@@ -16,6 +16,11 @@ _SECRET = re.compile(
 )
 
 
+def plain_text(text: str) -> str:
+    """Text that every file can hold: what is no Unicode (lone surrogates) becomes ``?``."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def redact_url(text: str) -> str:
     """Replace credentials in a URL (or in a message that quotes URLs) by ``REDACTED``."""
     text = _USERINFO.sub("REDACTED@", text) if "@" in text else text

@@ -27,7 +27,9 @@ def open_filesystem(url: str, **options: Any) -> tuple[Any, str]:
         return cast(tuple[Any, str], fsspec.core.url_to_fs(url, **options))
     except ImportError as error:
         extra = _EXTRAS.get(url.partition("://")[0].lower())
-        line = f' Install it with: pip install "clipmill[{extra}]"' if extra else ""
-        raise MissingExtra(f"{redact_url(url)} needs another library: {error}.{line}") from error
+        line = f'Install it with: pip install "clipmill[{extra}]"' if extra else f"{error}".strip()
+        raise MissingExtra(
+            f"{redact_url(url)} needs a library that is not installed. {line}"
+        ) from error
     except ValueError as error:
         raise InputError(f"{redact_url(url)} cannot be opened: {error}") from error

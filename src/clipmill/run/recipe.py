@@ -11,6 +11,7 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 
 from clipmill.core.config import Config, fingerprint, parse_config
 from clipmill.core.errors import RecipeError
+from clipmill.core.redact import redact_url
 from clipmill.core.registry import names, nearest
 from clipmill.fetch.options import FetchOptions
 from clipmill.sources.columns import Columns
@@ -188,6 +189,10 @@ class Recipe(Config):
     def public_dump(self) -> dict[str, Any]:
         """The recipe for ``dataset.json``, without secrets."""
         dump = self.model_dump(mode="json", exclude={"download"}, exclude_defaults=True)
+        for kind in LOCATIONS:
+            if value := dump.get("source", {}).get(kind):
+                places = [value] if isinstance(value, str) else value
+                dump["source"][kind] = [redact_url(place) for place in places]
         return {**dump, "download": self.download.public_dump()}
 
 

@@ -7,9 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from clipmill.core.redact import plain_text
 from clipmill.fetch.base import Fetched
 from clipmill.media.probe_type import PROBE_TYPE
 from clipmill.sources.base import MEDIA_COLUMN
+
+MAX_NUMBER = 2**62
+"""Larger counts than any site has; they would not fit into a column."""
 
 INFO_TYPE = pa.struct(
     [
@@ -126,10 +130,10 @@ def info_row(info: Mapping[str, Any] | None, text: str | None) -> dict[str, Any]
 def _fitting(value: Any, kind: pa.DataType) -> Any:
     """The value when it is of the kind a site should have sent, else None."""
     if pa.types.is_list(kind):
-        return [str(part) for part in value] if isinstance(value, list) else None
+        return [plain_text(str(part)) for part in value] if isinstance(value, list) else None
     if pa.types.is_string(kind):
-        return value if isinstance(value, str) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        return plain_text(value) if isinstance(value, str) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MAX_NUMBER:
         return None
     return int(value) if pa.types.is_integer(kind) else float(value)
 
@@ -138,9 +142,9 @@ def fetch_row(fetched: Fetched) -> dict[str, Any]:
     """The ``fetch`` struct of a fetched source."""
     return {
         "fetcher": fetched.fetcher,
-        "final_url": fetched.final_url,
+        "final_url": plain_text(fetched.final_url),
         "http_status": fetched.http_status,
-        "content_type": fetched.content_type,
+        "content_type": fetched.content_type and plain_text(fetched.content_type),
         "extension": fetched.extension,
         "size": fetched.size,
         "sha256": fetched.sha256,
@@ -148,5 +152,5 @@ def fetch_row(fetched: Fetched) -> dict[str, Any]:
         "attempts": fetched.attempts,
         "seconds": round(fetched.seconds, 4),
         "sections": [list(section) for section in fetched.sections] or None,
-        "notes": list(fetched.notes) or None,
+        "notes": [plain_text(note) for note in fetched.notes] or None,
     }

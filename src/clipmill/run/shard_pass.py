@@ -14,7 +14,7 @@ from clipmill.core.config import fingerprint
 from clipmill.core.errors import ProcessError
 from clipmill.core.keys import sample_key, sample_uid
 from clipmill.core.outcome import Outcome
-from clipmill.core.redact import redact_url
+from clipmill.core.redact import plain_text, redact_url
 from clipmill.core.registry import load
 from clipmill.core.sample import MediaRef, Sample
 from clipmill.formats.base import Member, ShardFormat, StoredFile
@@ -247,7 +247,7 @@ async def _end(works: set[SourceWork]) -> None:
 def _samples(inputs: pa.Table, shard: int, job: Job) -> Iterator[Sample]:
     write = job.recipe.write
     special = ("url", "caption", "clips", MEDIA_COLUMN)
-    for row, values in enumerate(inputs.to_pylist()):
+    for row, values in enumerate(_python_rows(inputs)):
         media = tuple(MediaRef(**ref) for ref in values.get(MEDIA_COLUMN) or ())
         url = values.get("url")
         spans = values.get("clips")
@@ -262,6 +262,18 @@ def _samples(inputs: pa.Table, shard: int, job: Job) -> Iterator[Sample]:
         )
 
 
+def _python_rows(inputs: pa.Table) -> Iterator[dict[str, Any]]:
+    """Rows as Python values; dates that Python does not know become their number."""
+    columns = {}
+    for name, column in zip(inputs.column_names, inputs.columns, strict=True):
+        try:
+            columns[name] = column.to_pylist()
+        except (OverflowError, ValueError, pa.ArrowInvalid):  # beyond year 9999, unknown zone
+            columns[name] = column.cast(pa.int64()).to_pylist()
+    for number in range(inputs.num_rows):
+        yield {name: values[number] for name, values in columns.items()}
+
+
 def _given(sample: Sample) -> dict[str, Any]:
     given: dict[str, Any] = {"caption": sample.caption} if sample.caption is not None else {}
     if sample.spans is not None:
@@ -271,7 +283,8 @@ def _given(sample: Sample) -> dict[str, Any]:
 
 def _result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
     outcome = worked.outcome
-    info_text = None if worked.info is None else json.dumps(worked.info, ensure_ascii=False)
+    info = worked.info
+    info_text = None if info is None else plain_text(json.dumps(info, ensure_ascii=False))
     return {
         "key": sample.key,
         "uid": sample.uid,
@@ -280,7 +293,7 @@ def _result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
         "error_class": outcome.error_class,
         "error_message": outcome.error_message and redact_url(outcome.error_message),
         "retryable": outcome.retryable,
-        "url": None if sample.url is None else redact_url(sample.url),
+        "url": None if sample.url is None else plain_text(redact_url(sample.url)),
         "fetch": worked.fetch,
         "probe": worked.probe,
         "media": None,
@@ -289,10 +302,10 @@ def _result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
                 "language": line.language,
                 "start_seconds": line.start_seconds,
                 "end_seconds": line.end_seconds,
-                "text": line.text,
+                "text": plain_text(line.text),
                 "automatic": line.automatic,
             }
             for line in worked.subtitles
         ],
-        "info": info_row(worked.info, info_text),
+        "info": info_row(info, info_text),
     }

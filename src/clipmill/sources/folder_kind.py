@@ -131,13 +131,15 @@ def _kind_of_names(files: Iterable[str], url: str) -> str | None:
     by_extension: dict[str, list[str]] = {}
     for name in files:
         by_extension.setdefault(extension_of(name), []).append(name)
-    media = [name for ext in MEDIA_EXTENSIONS & by_extension.keys() for name in by_extension[ext]]
-    tables = [
+    media = sorted(
+        name for ext in MEDIA_EXTENSIONS & by_extension.keys() for name in by_extension[ext]
+    )
+    tables = sorted(
         name
         for ext in (TABLE_EXTENSIONS - _SIDECAR_EXTENSIONS) & by_extension.keys()
         for name in by_extension[ext]
         if name not in METADATA_NAMES
-    ]
+    )
     if "tar" in by_extension and not media:
         return "shards"
     if media and tables:

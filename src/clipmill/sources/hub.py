@@ -135,9 +135,9 @@ def _child(paths: list[str], columns: Columns) -> Source:
     if extensions & MEDIA_EXTENSIONS or extensions == {""}:
         return FolderSource(paths, columns)
     if extensions == {"parquet"}:
-        with reading(paths[0]), open_parquet(paths[0]) as file:
-            has_cells = any(is_cell(field) for field in file.schema_arrow)
-        return ShardSource(paths, columns) if has_cells else TableSource(paths, columns)
+        # Cells are read in place, which a file compressed as a whole does not allow.
+        in_place = look_at(paths[0]).compression is None and _has_parquet_cells(paths[0])
+        return ShardSource(paths, columns) if in_place else TableSource(paths, columns)
     if extensions == {"arrow"} and _has_arrow_cells(paths[0]):
         return ArrowCellSource(paths, columns)
     if len(extensions) > 1:
@@ -146,6 +146,11 @@ def _child(paths: list[str], columns: Columns) -> Source:
             "Give the ones you want by a pattern."
         )
     return TableSource(paths, columns)
+
+
+def _has_parquet_cells(path: str) -> bool:
+    with reading(path), open_parquet(path) as file:
+        return any(is_cell(field) for field in file.schema_arrow)
 
 
 def _has_arrow_cells(path: str) -> bool:

@@ -8,22 +8,25 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from clipmill.core.errors import InputError
+from clipmill.core.redact import plain_text
 from clipmill.sources.columns import Columns
 from clipmill.sources.shard_plan import CONTENT_VERSION
 from clipmill.sources.table import TableSource
 from clipmill.sources.table_json import table_of_rows
 
 _HASHED_BYTES = 1 << 20
+_DATASET_ROWS = 10_000
 _KINDS = (
-    "a list of URLs, a list of dicts, a pandas DataFrame, a pyarrow Table or RecordBatchReader, "
-    "or anything with to_arrow()"
+    "a list or generator of URLs or of dicts, a pandas DataFrame, a pyarrow Table or "
+    "RecordBatchReader, a datasets.Dataset, or anything with to_arrow()"
 )
 
 
@@ -31,7 +34,8 @@ def open_rows(given: Any, columns: Columns, spill: Path | None) -> TableSource:
     """Open rows given in memory.
 
     Args:
-        given: a list of URLs or dicts, a DataFrame, an Arrow table or reader, or the like.
+        given: a list or generator of URLs or dicts, a DataFrame, an Arrow table or reader, a
+            ``datasets.Dataset``, or the like.
         columns: which columns mean what.
         spill: local folder for the rows. Default: a temporary one, removed with the source.
 
@@ -71,6 +75,8 @@ def _write(reader: pa.RecordBatchReader, folder: Path) -> tuple[Path, str]:
 def _reader(given: Any) -> pa.RecordBatchReader:
     if isinstance(given, pa.RecordBatchReader):
         return given
+    if type(given).__module__.split(".")[0] == "datasets":
+        return _reader_of_dataset(given)
     table = _table(given)
     if len(set(table.column_names)) < table.num_columns:
         raise InputError(f"The rows given have two columns of one name: {table.column_names}.")
@@ -79,12 +85,24 @@ def _reader(given: Any) -> pa.RecordBatchReader:
     return table.to_reader()
 
 
+def _reader_of_dataset(given: Any) -> pa.RecordBatchReader:
+    """Rows of a ``datasets.Dataset``, also a streamed one, in its own order and selection."""
+    if isinstance(given, dict):
+        raise InputError(f"Give one split of the dataset, such as [{next(iter(given), '')!r}].")
+    tables = given.with_format("arrow").iter(_DATASET_ROWS)
+    first = next(tables, None)
+    if first is None:
+        raise InputError("The dataset given is empty: there is nothing to do.")
+    batches = (batch for table in chain([first], tables) for batch in table.to_batches())
+    return pa.RecordBatchReader.from_batches(first.schema, batches)
+
+
 def _table(given: Any) -> pa.Table:
     if isinstance(given, pa.RecordBatch):
         return pa.Table.from_batches([given])
     if isinstance(given, pa.Table):
         return given
-    if isinstance(given, list | tuple):
+    if isinstance(given, list | tuple | Iterator):
         return _table_of_list(list(given))
     try:
         if type(given).__module__.split(".")[0] == "pandas":
@@ -105,7 +123,7 @@ def _table_of_list(rows: list[Any]) -> pa.Table:
     if all(isinstance(row, Mapping) for row in rows):
         return table_of_rows(rows)
     if all(isinstance(row, str | os.PathLike) or row is None for row in rows):
-        urls = [None if row is None else os.fspath(row) for row in rows]
+        urls = [None if row is None else plain_text(os.fspath(row)) for row in rows]
         return pa.table({"url": pa.array(urls, pa.string())})
     odd = next(row for row in rows if not isinstance(row, str | os.PathLike | None))
     raise InputError(

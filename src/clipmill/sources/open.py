@@ -41,9 +41,10 @@ def open_source(
 
     Args:
         given: a path, glob, folder, brace expression or fsspec URL of a table, a folder of media,
-            shards or a Hugging Face dataset; or rows: a list of URLs, a list of dicts, a pandas
-            DataFrame, an Arrow table or reader, anything with ``to_arrow``. A list of strings that
-            are all called like tables or tars is several inputs, not rows.
+            shards or a Hugging Face dataset; or rows: a list or generator of URLs or of dicts, a
+            pandas DataFrame, an Arrow table or reader, a ``datasets.Dataset``, anything with
+            ``to_arrow``. A list of strings that are all called like tables or tars is several
+            inputs, not rows.
         columns: which columns mean what. Default: see ``Columns``.
         spill: local folder where rows given in memory are written once.
             Default: a temporary folder, gone with the source.

@@ -151,8 +151,8 @@ def _nothing_there(text: str) -> str:
             f"There is nothing at {shown}: the folder {redact_url(parent)} does not exist either."
         )
     verb = "Nothing matches" if _has_pattern(text) else "There is nothing at"
-    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
-    near = close or sorted(names)[:5]
+    names = sorted(names)
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5) or names[:5]
     return f"{verb} {shown}." + (f" That folder has: {', '.join(near)}." if near else "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +24,21 @@ _UNREAD_CONTENT = {
     b"PK\x03\x04": "a zip archive (or a spreadsheet); unpack it, or save the table as CSV",
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
+}
+# Storage libraries have errors of their own that are no OSError.
+_STORAGE_ERRORS = {
+    "aiohttp": "ClientError",
+    "httpx": "HTTPError",
+    "httpx2": "HTTPError",
+    "botocore.exceptions": "BotoCoreError",
+    "google.auth.exceptions": "GoogleAuthError",
+}
+_CONNECTION_ERRORS = {
+    "aiohttp": "ClientConnectionError",
+    "httpx": "TransportError",
+    "httpx2": "TransportError",
+    "botocore.exceptions": "ConnectionError",
+    "google.auth.exceptions": "TransportError",
 }
 _VERSION_KEYS = ("ETag", "etag", "md5", "generation", "LastModified", "last_modified", "created")
 SNIFFED_BYTES = 1 << 16
@@ -60,18 +75,30 @@ def reading(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except FileNotFoundError as error:
-        cause = f" ({redact_url(str(error.__cause__))})" if error.__cause__ else ""
-        raise InputError(f"There is no {redact_url(url)}{cause}.") from error
-    except _file_errors() as error:
-        cause = redact_url(str(error) or type(error).__name__)
-        raise InputError(f"{redact_url(url)} cannot be read: {cause}") from error
+    except (OSError, EOFError, pa.ArrowException, *_loaded(_STORAGE_ERRORS)) as error:
+        raise InputError(_what_is_wrong(url, error)) from error
 
 
-def _file_errors() -> tuple[type[Exception], ...]:
-    """What says that a file is at fault; HTTP storage has errors of its own, once it is loaded."""
-    aiohttp = sys.modules.get("aiohttp")
-    return (OSError, EOFError, pa.ArrowException, *((aiohttp.ClientError,) if aiohttp else ()))
+def _loaded(names: Mapping[str, str]) -> tuple[type[Exception], ...]:
+    """Those of these exceptions that can be raised, since their library is loaded."""
+    return tuple(
+        getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules
+    )
+
+
+def _what_is_wrong(url: str, error: Exception) -> str:
+    shown = redact_url(url)
+    # To fsspec, whatever goes wrong on the way to a web server is a missing file.
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else error
+    reason = redact_url(" ".join(str(cause).split()) or type(cause).__name__).rstrip(".")
+    if isinstance(cause, (ConnectionError, TimeoutError, *_loaded(_CONNECTION_ERRORS))):
+        return (
+            f"{shown} cannot be reached: {reason}. Check the address, and that it can be reached "
+            "from here."
+        )
+    if not isinstance(error, FileNotFoundError) or getattr(cause, "status", 404) not in (404, 410):
+        return f"{shown} cannot be read: {reason}."
+    return f"There is no {shown}" + (f" ({reason})." if cause else ".")
 
 
 @dataclass(frozen=True, slots=True)

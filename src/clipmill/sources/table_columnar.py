@@ -15,17 +15,21 @@ from clipmill.sources.column_types import normal_schema
 from clipmill.sources.forward import Chunk, ForwardReader
 from clipmill.sources.streams import FileFacts, can_seek, open_plain, open_stored, reading
 from clipmill.sources.table_format import TableFormat, TablePlan, check_names
+from clipmill.sources.unpacked import unpacked
 
 BATCH_ROWS = 8192
 _FILE_MAGIC = b"ARROW1\x00\x00"
 
 
 class ParquetFormat(TableFormat):
-    """Parquet: only the footer is read to plan, only needed columns to read."""
+    """Parquet: only the footer is read to plan, only needed columns to read.
+
+    A file that is compressed as a whole is decompressed to disk first.
+    """
 
     def plan(self, facts: FileFacts) -> TablePlan:
         """Row count and schema from the footer."""
-        with reading(facts.url), open_parquet(facts.url) as file:
+        with reading(facts.url), _open(facts) as file:
             schema = normal_schema(file.schema_arrow)
             rows = file.metadata.num_rows
         check_names(schema.names, facts.url)
@@ -34,12 +38,16 @@ class ParquetFormat(TableFormat):
     def reader(self, facts: FileFacts, plan: TablePlan, schema: pa.Schema) -> ForwardReader:
         """A cursor that seeks to row groups and decodes a few thousand rows at a time."""
         with reading(facts.url):
-            file = open_parquet(facts.url)
+            file = _open(facts)
         metadata = file.metadata
         groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
         seek_rows = np.concatenate([[0], np.cumsum(groups[:-1], dtype=np.int64)]).astype(np.int64)
         names = [name for name in file.schema_arrow.names if name in schema.names]
         return ForwardReader(partial(_parquet_chunks, facts.url, file, names), seek_rows)
+
+
+def _open(facts: FileFacts) -> pq.ParquetFile:
+    return pq.ParquetFile(unpacked(facts)) if facts.compression else open_parquet(facts.url)
 
 
 def open_parquet(url: str) -> pq.ParquetFile:

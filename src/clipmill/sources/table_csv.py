@@ -17,6 +17,11 @@ from clipmill.sources.streams import FileFacts
 from clipmill.sources.table_format import TablePlan, check_names
 from clipmill.sources.table_text import BlockFormat, BlockScan
 
+_OTHER_DELIMITERS = {
+    ";": "Save it with commas, or give what pandas.read_csv(..., sep=';') reads.",
+    "\t": "Read it with input_format tsv.",
+}
+
 
 class CsvFormat(BlockFormat):
     """Delimited text with a line of column names.
@@ -113,6 +118,7 @@ class _CsvScan(BlockScan):
         rows = csv.reader(counted_lines(), delimiter=self._format.delimiter)
         names = next((row for row in rows if row), [])
         _check_header(names, self._url)
+        _check_delimiter(names, self._url)
         self._header = tuple(
             name or f"Unnamed: {index}"
             for index, name in enumerate(names)  # pandas' index column
@@ -140,3 +146,14 @@ def _check_header(names: list[str], url: str) -> None:
             f"{redact_url(url)} has no line of column names: its first line holds "
             f"{redact_url(data)!r}. Add a header, or read it as txt when each line is one URL."
         )
+
+
+def _check_delimiter(names: list[str], url: str) -> None:
+    if len(names) != 1:
+        return
+    for delimiter, remedy in _OTHER_DELIMITERS.items():
+        if delimiter in names[0]:
+            raise InputError(
+                f"{redact_url(url)} looks separated by {delimiter!r} instead of ',': its first "
+                f"line is {names[0][:80]!r}. {remedy}"
+            )

@@ -43,7 +43,8 @@ class _WorkerProcess:
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "clipmill.run.worker", str(theirs.fileno())],
+                # -P: what lies in the user's working directory is not imported
+                [sys.executable, "-P", "-m", "clipmill.run.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **_MALLOC},

@@ -1,0 +1,44 @@
+"""Messages name settings as the user gave them."""
+
+import pytest
+
+from clipmill.core.words import as_keywords, as_options, counted, name_of
+
+PLACES = [("source", "url_col"), ("write", "format"), ("write", "encode_formats")]
+
+
+@pytest.mark.parametrize(
+    ("style", "name"),
+    [("option", "--url-col"), ("keyword", "url_col"), ("key", "source.url_col")],
+)
+def test_a_setting_has_a_name_for_everyone(style, name):
+    assert name_of(("source", "url_col"), style) == name
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("say it with url_col.", "say it with --url-col."),
+        ("write.format was 1", "--format was 1"),
+        ("it has the columns 'url_col', /data/url_col and url_col.csv", None),
+        ("the format of my_url_col", None),
+    ],
+)
+def test_names_become_options_but_not_what_is_quoted(said, told):
+    assert as_options(said, PLACES) == (told or said)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Use --extend or --url-col.", 'Use mode="extend" or url_col.'),
+        ("write.format was 1", "format was 1"),
+        ("run tool --with-its-own", None),
+    ],
+)
+def test_options_become_keywords_but_not_those_of_others(said, told):
+    assert as_keywords(said, PLACES) == (told or said)
+
+
+def test_one_is_singular():
+    assert [counted(n, "shard") for n in (0, 1, 2000)] == ["0 shards", "1 shard", "2,000 shards"]

@@ -1,0 +1,49 @@
+"""What one row says or holds never stops the others, nor poisons a resumed run."""
+
+import datetime
+
+import pyarrow as pa
+import pytest
+
+import clipmill
+from clipmill.core.errors import DownloadError
+from clipmill.core.outcome import Outcome
+from clipmill.run.rows import info_row
+
+HERE = {"allow_private_addresses": True, "quiet": True, "retries": 0}
+
+
+def test_text_that_is_no_unicode_is_stored_as_question_marks():
+    outcome = Outcome.of_error(DownloadError("bad \udcff", error_class="http_status"), "download")
+    assert outcome.error_message == "bad ?"
+    row = info_row({"title": "\ud800", "view_count": 10**30, "tags": ["\udfff"]}, "{}")
+    assert (row["title"], row["view_count"], row["tags"]) == ("?", None, ["?"])
+
+
+def test_rows_in_python_may_hold_any_text(origin, tmp_path):
+    data = clipmill.download(["\ud800", origin.url("a.mp4")], tmp_path / "out", **HERE)
+    assert data.table().column("status").to_pylist() == ["failed_to_download", "success"]
+
+
+def test_dates_that_python_does_not_know_stay_in_the_table(origin, tmp_path):
+    moments = pa.array([2**62, 0], pa.timestamp("us"))
+    rows = pa.table({"url": [origin.url("a.mp4"), origin.url("b.mp4")], "taken": moments})
+    data = clipmill.download(rows, tmp_path / "out", **HERE)
+    assert data.table().column("status").to_pylist() == ["success"] * 2
+    assert data.table().column("taken").cast(pa.int64()).to_pylist() == [2**62, 0]
+    again = data.table().column("taken")[1].as_py()
+    assert again == datetime.datetime(1970, 1, 1)
+
+
+@pytest.mark.parametrize("cell", ["[[0]]", "[[0, 1, 2]]", "[[2, 1]]", "[[-1, 1]]"])
+def test_a_span_that_is_none_fails_its_row_alone(origin, write_csv, tmp_path, cell):
+    rows = [{"url": origin.url("a.mp4"), "cut": cut} for cut in (cell, "[[0, 1]]")]
+    data = clipmill.download(write_csv(rows), tmp_path / "out", clip_col="cut", **HERE)
+    assert data.table().column("error_class").to_pylist() == ["invalid_span", None]
+
+
+def test_modules_in_the_working_directory_are_not_run(origin, tmp_path, monkeypatch):
+    (tmp_path / "queue.py").write_text("raise SystemExit('imported from the working directory')")
+    monkeypatch.chdir(tmp_path)
+    data = clipmill.download([origin.url("a.mp4")], "out", **HERE)
+    assert data.table().column("status").to_pylist() == ["success"]

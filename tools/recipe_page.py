@@ -1,0 +1,103 @@
+"""``docs/recipes.md``: every key of a recipe, from the models that read it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from clipmill.cli.options import shown_default
+from clipmill.core.registry import names
+from clipmill.run.settings import SECTIONS
+
+HEADER = """\
+# Recipes
+
+Made by `make docs` from the models that read recipes; edit those, not this page.
+
+A recipe says what `clipmill download` says with options. The names are the same: `max_bytes` here
+and in Python is `--max-bytes` on the command line.
+
+```yaml
+# recipe.yaml
+source: {table: videos.csv, caption_col: caption}
+steps:
+  - download: {max_bytes: 500MB, headers: {Accept-Language: en}, subtitle_languages: [en, de]}
+  - probe: {keyframes: true}
+write: {to: from-recipe, encode_formats: {video: mp4}}
+run: {workers: 1}
+```
+
+```console
+$ clipmill run recipe.yaml
+```
+
+- Paths are relative to the folder the command is given in, not to the recipe's.
+- `source` names exactly one of `path`, `table`, `folder`, `shards` and `hub`. With `path`, clipmill
+  finds out what it is.
+- Steps may stand under `steps`, or as keys `download` and `probe` beside `source`. Both are done in
+  any case; naming one is only needed for its settings.
+- Sizes are numbers of bytes or texts such as `500MB` and `2GiB`.
+- An unknown key is an error, and nothing is written.
+- What decides the content (columns, most of `download`, `probe`, `write`) must stay the same when a
+  run goes on; timeouts, retries, credentials, permissions and all of `run` may change.
+"""
+_CHOICES = {"format": "clipmill.formats", "executor": "clipmill.executors"}
+_TEXTS = {
+    "source": "Where rows come from ([inputs](inputs.md)).",
+    "download": "How sources are fetched. The keys from `max_height` on are for video sites.",
+    "probe": "What is looked up in every file.",
+    "write": "Where the dataset goes and what its shards look like.",
+    "run": "How the work is done; none of it changes the result.",
+}
+
+
+def recipe_page() -> str:
+    """The whole page."""
+    parts = [HEADER]
+    for section, model in SECTIONS.items():
+        rows = [_row(name, field) for name, field in model.model_fields.items()]
+        table = ["| key | value | default | meaning |", "|---|---|---|---|", *rows]
+        parts.append(f"## {section}\n\n{_TEXTS[section]}\n\n" + "\n".join(table) + "\n")
+    return "\n".join(parts)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    meaning = " ".join((field.description or "").split())
+    told = re.search(r" ?Default: (.+?)\.$", meaning)
+    default = told[1] if told else _default(field)
+    meaning = meaning[: told.start()] if told else meaning
+    if name in _CHOICES:
+        meaning += " One of " + ", ".join(f"`{choice}`" for choice in names(_CHOICES[name])) + "."
+    cells = [f"`{name}`", _kind(field.annotation), default, meaning]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _default(field: FieldInfo) -> str:
+    shown = shown_default(field)
+    return f"`{shown}`" if shown else ""
+
+
+_KINDS = (
+    ("Mapping", "mapping"),
+    ("dict", "mapping"),
+    ("Literal['auto']", "number or `auto`"),
+    ("str | tuple", "text or list of texts"),
+    ("tuple", "list of texts"),
+    ("ByteSize", "size"),
+    ("bool", "true or false"),
+    ("int", "whole number"),
+    ("float", "number"),
+    ("str", "text"),
+    ("SecretStr", "text"),
+)
+
+
+def _kind(annotation: Any) -> str:
+    """What one writes, in words."""
+    choices = re.fullmatch(r"typing\.Literal\[(.+)\]", str(annotation))
+    if choices:
+        return choices[1].replace("'", "`")
+    shown = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return next(words for python, words in _KINDS if python in shown)

@@ -123,3 +123,13 @@ def test_secrets_are_not_saved_and_must_be_given_again(origin, tmp_path):
     again = {"download": {"headers": {"Authorization": "Bearer s3cret"}}}
     assert retry_dataset(str(tmp_path / "out"), settings=again, quiet=True).counts.successes == 1
     assert origin.requests[-1].headers["Authorization"] == "Bearer s3cret"
+
+
+def test_a_damaged_shard_does_not_keep_others_from_their_retry(origin, tmp_path):
+    _start(origin, tmp_path / "out")
+    (tmp_path / "out" / "00000.tar").write_bytes(b"")
+    report = retry_dataset(str(tmp_path / "out"), quiet=True, settings={"download": {"retries": 2}})
+    assert list(report.shards_failed) == [0]
+    assert report.exit_code == 1
+    assert "clipmill verify" in report.shards_failed[0]
+    assert _statuses(tmp_path / "out")["000010"] == "success"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,9 @@ from clipmill.media.timeline import Timeline, read_timelines
 
 _ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?\d+(?:\.\d+)?)", re.M | re.I)
 _SHORTFALL_SECONDS = 0.5
+# Four frames with two bytes per pixel: what decoders hold at the least.
+_DECODER_BYTES_PER_PIXEL = 8
+_DECODER_BYTES = 4_000_000
 # These say how long they are; of others libav makes an estimate from what is there.
 _DECLARES_DURATION = frozenset({"matroska,webm", "avi", "flv", "asf", "wav", "flac", "aiff", "caf"})
 
@@ -54,6 +58,8 @@ def probe_container(container: Any, path: Path | str, *, keyframes: bool = False
     _refuse_unusable(path, streams, timelines)
     video_facts = _video_facts(container, video, timelines[video.index]) if video else None
     audio = [_audio_facts(stream, timelines[stream.index]) for stream in sounds]
+    if video_facts and _is_undecodable(video_facts):
+        _refuse_without_memory(path, video_facts)
     main = (
         timelines[streams[0].index]
         if video
@@ -177,9 +183,31 @@ def _integrity(container: Any, video: VideoFacts | None, lines: Iterable[Timelin
     complete = container.format.name in _DECLARES_DURATION and not container.streams.subtitles
     if complete and declared and ends and max(ends) + _SHORTFALL_SECONDS < declared:
         return "truncated"
-    if video and (video.pixel_format is None or not video.width):
+    if video and _is_undecodable(video):
         return "undecodable"
     return "ok"
+
+
+def _is_undecodable(video: VideoFacts) -> bool:
+    return video.pixel_format is None or not video.width
+
+
+def _refuse_without_memory(path: Path | str, video: VideoFacts) -> None:
+    """Tell a broken picture from one there was no memory for, which libav does not tell.
+
+    Raises:
+        ProcessError: a few frames of its size would not fit.
+    """
+    pixels = (video.coded_width or 0) * (video.coded_height or 0)
+    size = max(pixels * _DECODER_BYTES_PER_PIXEL, _DECODER_BYTES)
+    try:
+        mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError as error:
+        raise ProcessError(
+            f"{os.path.basename(path)}: there is not enough memory to decode "
+            f"{video.coded_width}x{video.coded_height} video",
+            error_class="out_of_memory",
+        ) from error
 
 
 def _declared_seconds(container: Any) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from clipmill.core.errors import ShardError, UserError
 from clipmill.core.keys import row_of_key
 from clipmill.dataset.dataset import Dataset
 from clipmill.formats.base import MemberPlace, ShardFormat
@@ -22,8 +23,19 @@ def carried_rows(
         layout: the dataset's format.
         shard: shard name.
         retried: row numbers that are tried again.
+
+    Raises:
+        ShardError: the shard is damaged.
     """
-    dataset = Dataset(job.output)
+    try:
+        return _carried(Dataset(job.output), job, layout, shard, retried)
+    except UserError as error:  # one damaged shard must not keep the others from their retry
+        raise ShardError(f"{error} Run clipmill verify.") from error
+
+
+def _carried(
+    dataset: Dataset, job: Job, layout: ShardFormat, shard: str, retried: Collection[int]
+) -> dict[int, CarriedRow]:
     found: dict[int, CarriedRow] = {}
     for volume in (name for name in dataset.shards if name.partition("-")[0] == shard):
         for number, row in enumerate(dataset.shard_table(volume).to_pylist()):

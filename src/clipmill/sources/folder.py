@@ -29,11 +29,15 @@ _TYPED_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """The rows of one folder: media names (or named but missing ones) and their metadata rows."""
+    """The rows of one folder: media names (or named but missing ones) and their metadata rows.
+
+    What may be ``readable`` is what lies in the folder, and what does not lie there: reading that
+    says so. What is hidden or leads out of the folder is neither.
+    """
 
     names: list[str]
     metadata_rows: list[int | None]
-    present: frozenset[str]
+    readable: frozenset[str]
     sidecars: frozenset[str]
     size: int
     version: str
@@ -42,13 +46,15 @@ class _Listing:
 class FolderSource(Source):
     """Media files of a folder and its subfolders, one row each, folder by folder.
 
-    A text file of the same stem is the caption, a JSON file's members are columns, and so are
-    those of a ``metadata.csv``, ``.jsonl`` or ``.parquet`` with the column ``file_name``. Hidden
-    files and links that leave the folder are skipped.
+    A JSON file of the same stem gives columns, and so does a ``metadata.csv``, ``.jsonl`` or
+    ``.parquet`` with the column ``file_name``. Their ``caption`` is the caption, else what a text
+    file of the same stem holds. Hidden files and links that leave the folder are skipped; a file
+    that metadata name and that is not there is a row that fails.
 
     Args:
         given: a folder (path or fsspec URL), or media files by path, glob or braces.
-        columns: which columns mean what; ``url`` is the file's path unless ``url_col`` is chosen.
+        columns: which columns mean what; ``url`` is the file's path unless ``url_col`` is chosen,
+            and ``caption`` is the caption unless another is chosen.
 
     Raises:
         InputError: there are no media files.
@@ -99,7 +105,7 @@ class FolderSource(Source):
         raw = self._columns(file.url, listing, rows)
         paths = [f"{file.url}/{name}" for name in names]
         media = [
-            [media_ref(path, extension_of(path))] if name in listing.present else []
+            [media_ref(path, extension_of(path))] if name in listing.readable else []
             for path, name in zip(paths, names, strict=True)
         ]
         return shape.apply(
@@ -130,13 +136,21 @@ class FolderSource(Source):
             self._raw = self._settle(types)
             self._shape = RowShape(
                 self._raw,
-                self.columns,
+                self._columns_meant(),
                 self._where,
                 has_media=True,
                 has_text=has_text,
                 default_url=None,
             )
         return self._shape
+
+    def _columns_meant(self) -> Columns:
+        """The user's choices, and ``caption`` where there is one and no other was chosen."""
+        if self.columns.caption_col is not None or "caption" not in self._raw.names:
+            return self.columns
+        if pa.types.is_nested(self._raw.field("caption").type):
+            return self.columns
+        return self.columns.model_copy(update={"caption_col": "caption"})
 
     def _folders(self) -> Iterator[str]:
         """All folders, a folder before its subfolders, with metadata noted on the way."""
@@ -174,9 +188,10 @@ class FolderSource(Source):
 
     def _list(self, folder: str) -> _Listing:
         chosen = self._chosen.get(folder)
+        everything = list_folder(folder)
         entries = [
             entry
-            for entry in list_folder(folder)
+            for entry in everything
             if not entry.is_folder and not self._leaves(folder, entry)
         ]
         media = [
@@ -191,11 +206,13 @@ class FolderSource(Source):
             for entry in entries
             if entry.name.endswith((".txt", ".json")) and entry.name.rpartition(".")[0] in stems
         }
-        present = frozenset(entry.name for entry in media)
-        names, rows = self._with_metadata(folder, [entry.name for entry in media])
+        present = [entry.name for entry in media]
+        names, rows = self._with_metadata(folder, present)
+        missing = set(names) - {entry.name for entry in everything}
+        readable = {*present, *(name for name in missing if not name.startswith("."))}
         version = max((entry.version for entry in media), default="")
         size = sum(entry.size for entry in media)
-        return _Listing(names, rows, present, frozenset(sidecars), size, version)
+        return _Listing(names, rows, frozenset(readable), frozenset(sidecars), size, version)
 
     def _leaves(self, folder: str, entry: Entry) -> bool:
         """Whether this is a link to outside the folder that the user named."""

@@ -39,7 +39,32 @@ def test_uid_takes_any_text():
         ("https://h/a?X-Amz-Signature=1f&id=2", "https://h/a?X-Amz-Signature=REDACTED&id=2"),
         ("https://h/watch?v=abc&list=xyz", "https://h/watch?v=abc&list=xyz"),
         ("GET https://u:p@h/ failed", "GET https://REDACTED@h/ failed"),
+        ("https://u:p@ss@h/a", "https://REDACTED@h/a"),
+        ("https://u:pw pw@h/a", "https://REDACTED@h/a"),
+        ("https://u:p/w?@h/a", "https://REDACTED@h/a"),
+        ("//u:pw@h/a", "//REDACTED@h/a"),
+        ("http:/u:pw@h/a", "http:/REDACTED@h/a"),
+        ("https://h:8080/@user/a@b.mp4", "https://h:8080/@user/a@b.mp4"),
+        ("zip://a@b.mp4::https://u:p@h/x", "zip://a@b.mp4::https://REDACTED@h/x"),
+        ("https://h/a#access_token=1", "https://h/a#access_token=REDACTED"),
+        ("https://h/a?%74oken=1&password[]=2", "https://h/a?%74oken=REDACTED&password[]=REDACTED"),
+        ("https://h/a?key=AbCdEfGh-01234567", "https://h/a?key=REDACTED"),
+        ("https://h/a?key=intro&v=1&list=2&id=3&t=4", "https://h/a?key=intro&v=1&list=2&id=3&t=4"),
+        ("https://h/a?key=clips/of/2024/first.mp4", "https://h/a?key=clips/of/2024/first.mp4"),
     ],
 )
 def test_secrets_are_redacted(url, shown):
     assert redact_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("client_secret", "refresh_token", "id_token", "private_token", "access-token"),
+        *("accesstoken", "auth", "jwt", "session", "hmac", "sas", "X-Goog-Security-Token"),
+        *("x-api-key", "X-Plex-Token", "hdnts", "sig", "Key-Pair-Id", "AWSAccessKeyId", "TOKEN"),
+    ],
+)
+def test_secret_parameters_are_redacted_and_do_not_count_in_identity(name):
+    assert redact_url(f"https://h/a?x=1&{name}=abc") == f"https://h/a?x=1&{name}=REDACTED"
+    assert sample_uid(f"https://h/a?{name}=abc") == sample_uid(f"https://h/a?{name}=def")

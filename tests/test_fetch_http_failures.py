@@ -135,3 +135,34 @@ def test_errors_survive_the_way_between_processes(tmp_path):
     copy = pickle.loads(pickle.dumps(failed))
     assert isinstance(copy, DownloadError)
     assert (copy.details, copy.retryable) == (failed.details, failed.retryable)
+
+
+def raw(status_line: bytes, *lines: bytes) -> Handler:
+    """An answer whose head is exactly these bytes."""
+
+    async def handle(_request: Request, send: Send) -> None:
+        length = b"Content-Length: %d" % len(MP4)
+        await send(b"\r\n".join([b"HTTP/1.1 " + status_line, *lines, length, b"", b""]) + MP4)
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("handler", "error_class"),
+    [
+        (raw(b"503 Busy", b"Retry-After: " + b"9" * 400), "http_status"),
+        (raw(b"503 Busy", b"Retry-After: " + b"9" * 5000), "http_status"),
+        (raw(b"206 P", b"Content-Range: bytes 0-%b/%b" % (b"9" * 5000, b"9" * 5000)), "truncated"),
+        (raw(b"404 \xff\xfe"), "http_status"),
+    ],
+    ids=["overflow", "digits", "range", "reason"],
+)
+def test_headers_out_of_all_bounds_fail_their_source_alone(tmp_path, handler, error_class):
+    error = fetch(tmp_path, handler, retries=0).failed
+    assert error.error_class == error_class
+    error.message.encode()
+
+
+def test_a_content_type_that_is_no_text_is_stored_as_question_marks(tmp_path):
+    fetched = fetch(tmp_path, raw(b"200 OK", b"Content-Type: video/mp4\xff")).got
+    assert fetched.content_type == "video/mp4?"

@@ -74,7 +74,9 @@ def test_last_modified_serves_where_there_is_no_etag(tmp_path):
     async def handle(request: Request, send: Send) -> None:
         if request.headers.get("if-range") == date:
             span = f"bytes 5000-{len(MP4) - 1}/{len(MP4)}"
-            await send(head(206, len(MP4) - 5000, Content_Range=span) + MP4[5000:])
+            await send(
+                    head(206, len(MP4) - 5000, Content_Range=span, Last_Modified=date) + MP4[5000:]
+                )
         else:
             await send(head(length=len(MP4), Last_Modified=date, Accept_Ranges="bytes"))
             await send(MP4[:5000])
@@ -163,3 +165,29 @@ def test_a_gzip_bomb_meets_the_limit_in_little_memory(tmp_path):
 
     assert trip.failed.error_class == "too_large"
     assert peak_bytes < 16_000_000
+
+
+@pytest.mark.parametrize("more", [{}, {"ETag": '"two"'}], ids=["none", "another"])
+def test_a_rest_that_does_not_show_the_same_etag_is_not_put_to_the_start(tmp_path, more):
+    async def handle(request: Request, send: Send) -> None:
+        if "range" in request.headers:
+            span = f"bytes 5000-{len(MP4) - 1}/{len(MP4)}"
+            rest = bytes(len(MP4) - 5000)
+            await send(head(206, len(rest), Content_Range=span, **more) + rest)
+        else:
+            await send(head(length=len(MP4), ETag='"one"', Accept_Ranges="bytes") + MP4[:5000])
+
+    assert fetch(tmp_path, handle, retries=1).failed.error_class == "truncated"
+
+
+@pytest.mark.parametrize("etag", ['"a\x0bb"', '"ÿ"'])
+def test_an_etag_that_cannot_be_sent_back_is_not(tmp_path, etag):
+    whole = answer(ETag=etag, Accept_Ranges="bytes")
+
+    async def stop_early(_request: Request, send: Send) -> None:
+        await send(head(length=len(MP4), ETag=etag, Accept_Ranges="bytes") + MP4[:5000])
+
+    trip = fetch(tmp_path, answers(stop_early, whole))
+
+    assert trip.got.sha256 == SHA256
+    assert "range" not in trip.requests[1].headers

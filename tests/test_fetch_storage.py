@@ -162,8 +162,19 @@ def test_storages_that_wrap_others_or_are_unknown_are_refused(target, memory, ur
     assert failure(target, url).error_class == "unsupported_scheme"
 
 
-def test_hosts_of_file_servers_must_be_public(target):
-    assert failure(target, "ftp://127.0.0.1/a.mp4").error_class == "forbidden_address"
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://127.0.0.1/a.mp4", "github://a/b.mp4", "dbfs://a/b", "data://x", "webhdfs:///x"),
+        *("asyncwrapper://x", "gist://", "ftp://a:b:c/x", "simplecache::s3://b/x"),
+    ],
+)
+def test_only_object_stores_may_be_named(target, url):
+    assert failure(target, url).error_class == "unsupported_scheme"
+
+
+def test_a_store_whose_name_cannot_be_read_is_no_url(target):
+    assert failure(target, "s3://[").error_class == "invalid_url"
 
 
 @pytest.mark.parametrize(
@@ -377,6 +388,8 @@ def test_a_missing_storage_library_says_what_to_install(target, monkeypatch):
     error = failure(target, "s3://bucket/a.mp4")
     assert error.error_class == "missing_extra"
     assert 'pip install "clipmill[s3]"' in error.message
+    assert error.retryable
+    assert error.details["attempts"] == 1
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,26 @@ def test_sidecars_are_captions_and_columns(tmp_path: Path):
     assert found[0]["url"] == str(tmp_path / "a.mp4")
 
 
+def test_a_caption_in_json_is_the_caption_unless_another_column_is_chosen(tmp_path: Path):
+    files = {
+        "a.mp4": b"",
+        "a.json": json.dumps({"caption": "a cat", "title": "Cat"}),
+        "b.mp4": b"",
+        "b.txt": "a dog",
+    }
+    folder = write(tmp_path, files)
+    assert [row["caption"] for row in rows(open_source(folder))] == ["a cat", "a dog"]
+    chosen = rows(open_source(folder, Columns(caption_col="title")))
+    assert [row["caption"] for row in chosen] == ["Cat", "a dog"]
+    assert [row["input_caption"] for row in chosen] == ["a cat", None]
+
+
+def test_several_captions_in_json_stay_a_column(tmp_path: Path):
+    files = {"a.mp4": b"", "a.json": json.dumps({"caption": ["a cat", "a pet"]})}
+    (row,) = rows(open_source(write(tmp_path, files)))
+    assert row["input_caption"] == ["a cat", "a pet"]
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_a_metadata_table_describes_files_by_name(tmp_path: Path, kind: str):
     write(tmp_path, {"a.mp4": b"", "b.mp4": b"", "sub/c.mp4": b"", "d.mp4": b""})
@@ -98,8 +118,18 @@ def test_metadata_rows_are_never_lost(tmp_path: Path):
     source = open_source(write(tmp_path, {"a.mp4": b"", "metadata.csv": lines}))
     found = rows(source)
     assert [row["start"] for row in found] == [1, 2, 3]
-    assert [row[MEDIA_COLUMN] is None for row in found] == [False, False, True]
     assert found[2]["url"] == str(tmp_path / "gone.mp4")
+    # Reading it is what says that it is missing.
+    assert [ref["path"] for ref in found[2][MEDIA_COLUMN]] == [str(tmp_path / "gone.mp4")]
+
+
+def test_metadata_cannot_reach_what_is_skipped(tmp_path: Path):
+    write(tmp_path, {"out/secret.mp4": b"", "in/a.mp4": b"", "in/.hidden.mp4": b""})
+    write(tmp_path, {"in/metadata.csv": "file_name\nleaving.mp4\n.hidden.mp4\n.gone.mp4\n"})
+    (tmp_path / "in" / "leaving.mp4").symlink_to(tmp_path / "out" / "secret.mp4")
+    found = {Path(row["url"]).name: row for row in rows(open_source(str(tmp_path / "in")))}
+    assert {name for name, row in found.items() if row[MEDIA_COLUMN]} == {"a.mp4"}
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize(

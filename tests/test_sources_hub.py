@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -183,6 +185,24 @@ def test_a_hub_id_needs_its_library(monkeypatch: pytest.MonkeyPatch):
     for given, kind in (("hf://datasets/org/name", None), ("org/name", "hub")):
         with pytest.raises(MissingExtra, match=r"clipmill\[hf\]"):
             open_source(given, kind=kind)
+
+
+def test_a_hub_that_cannot_be_reached_is_said_in_one_paragraph():
+    # In a process of its own: the library reads the hub's address when it is imported.
+    code = (
+        "from clipmill.core.errors import InputError; "
+        "from clipmill.sources.open import open_source\n"
+        "try: open_source('hf://datasets/org/name')\n"
+        "except InputError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+    )
+    (paragraph,) = done.stdout.splitlines()
+    assert paragraph.startswith("hf://datasets/org/name cannot be reached: "), done.stderr
 
 
 def test_a_name_that_is_no_path_is_not_taken_for_a_hub_id():

@@ -6,6 +6,7 @@ import gc
 import pickle
 from pathlib import Path
 
+import datasets
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,6 +49,11 @@ def rows(given, **choices) -> list[dict]:
     [
         ROWS,
         tuple(ROWS),
+        iter(ROWS),
+        (row for row in ROWS),
+        datasets.Dataset.from_list(ROWS),
+        datasets.Dataset.from_list([{"url": "x", "n": 0}, *ROWS[::-1]]).select([2, 1]),
+        datasets.Dataset.from_list(ROWS).to_iterable_dataset(),
         pa.Table.from_pylist(ROWS),
         pa.RecordBatch.from_pylist(ROWS),
         pa.Table.from_pylist(ROWS).to_reader(),
@@ -65,6 +71,25 @@ def test_a_list_of_strings_is_a_list_of_urls(tmp_path: Path):
     urls = ["https://a.org/1.mp4", None, "", str(tmp_path / "a.mp4")]
     assert rows(urls) == [{"url": url} for url in urls]
     assert rows([tmp_path / "a.mp4"]) == [{"url": str(tmp_path / "a.mp4")}]
+
+
+def test_urls_come_from_a_generator_or_a_column_too():
+    urls = ["https://a.org/1.mp4", "https://a.org/2.mp4"]
+    expected = [{"url": url} for url in urls]
+    assert rows(url for url in urls) == rows(pd.Series(urls, name="links")) == expected
+
+
+def test_a_streamed_dataset_whose_types_change_is_explained():
+    def made():
+        yield from ({"url": "https://a.org/1", "n": None} for _ in range(10_000))
+        yield {"url": "https://a.org/2", "n": "two"}
+
+    streamed = datasets.IterableDataset.from_generator(made)
+    with pytest.raises(InputError, match="Say what they hold with its `features`"):
+        open_source(streamed)
+    features = datasets.Features({"url": datasets.Value("string"), "n": datasets.Value("string")})
+    typed = open_source(datasets.IterableDataset.from_generator(made, features=features))
+    assert typed.read(Part(0, 10_000, 1)).to_pylist() == [{"url": "https://a.org/2", "n": "two"}]
 
 
 def test_a_list_of_tables_is_several_inputs(tmp_path: Path):
@@ -102,6 +127,9 @@ def test_rows_in_memory_leave_nothing_behind():
         (["https://a.org/1", 7], "also holds 7"),
         ([{"url": "x"}, "https://a.org/1"], "also holds"),
         (7, "cannot be read from int"),
+        (iter([]), "rows given are empty"),
+        (datasets.Dataset.from_dict({"url": []}), "dataset given is empty"),
+        (datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS)), r"one split .* \['train'\]"),
         (pd.DataFrame([["a", "b"]], columns=["url", "url"]), "(?i)duplicate"),
         (pd.DataFrame({"url": ["a", "b"], "x": [1, "y"]}), "column x"),
         (pa.table([["a"], ["b"]], names=["url", "url"]), "two columns of one name"),
@@ -142,3 +170,10 @@ def test_a_kind_can_be_named(tmp_path: Path):
 def test_the_url_of_one_video_is_no_input():
     with pytest.raises(InputError, match="Give a list of URLs"):
         open_source("https://a.org/video.mp4?token=x")
+
+
+def test_a_folder_of_media_and_tables_names_the_first_of_each(tmp_path: Path):
+    for name in ("b.webm", "a.mp4", "d.csv", "c.parquet"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"both media \(a\.mp4\) and tables \(c\.parquet\)"):
+        open_source(str(tmp_path))

@@ -5,8 +5,15 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import pickle
+import resource
+import secrets
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import fsspec
@@ -110,6 +117,54 @@ def test_every_format_reads_the_same_rows(tmp_path: Path, kind: str, suffix: str
     assert source.schema().field("views").type == pa.int64()
     assert [file.rows for file in source.files()] == [3]
     assert all_rows(pickle.loads(pickle.dumps(source))) == ROWS
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_compressed_parquet_is_decompressed_once_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    data = COMPRESSIONS[suffix](parquet_bytes(ROWS))
+    path = write(tmp_path / f"a.parquet{suffix}", data)
+    source = open_source(path)
+    assert source.files()[0].rows == 3
+    shutil.copy(path, tmp_path / "kept")
+    write(Path(path), b"")  # so that whoever reads it again gets nothing
+
+    assert all_rows(source) == ROWS
+    assert list(folder.iterdir()) == []
+    # Another process has to read it again, and may.
+    shutil.copy(tmp_path / "kept", path)
+    (tmp_path / "source").write_bytes(pickle.dumps(source))
+    code = (
+        "import pickle, sys; from clipmill.sources.base import Part; "
+        "source = pickle.load(open(sys.argv[1], 'rb')); "
+        "print(source.read(Part(0, 2, 1)).to_pylist()[0]['url'])"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "source")]
+    done = subprocess.run(command, env={**os.environ, "TMPDIR": str(folder)}, capture_output=True)
+    assert done.stdout.decode().strip() == ROWS[2]["url"], done.stderr.decode()
+    assert list(folder.iterdir()) == []
+
+
+def test_no_room_to_decompress_parquet_is_said(tmp_path: Path):
+    data = parquet_bytes([{"url": secrets.token_hex(1 << 20)}])
+    path = write(tmp_path / "a.parquet.gz", gzip.compress(data))
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    code = (
+        "import sys; from clipmill.sources.open import open_source; "
+        "open_source(sys.argv[1]).files()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], preexec_fn=limited, capture_output=True, text=True
+    )
+    assert "no room for that" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "arrow"])
@@ -355,6 +410,8 @@ def test_odd_rows_are_rows(tmp_path: Path):
         ("a.csv", b"url,b,url\nx,1,2\n", "two columns named 'url'"),
         ("a.csv", "url,b\nx,1\ny,caf\u00e9\n".encode("latin-1"), r"line 3: byte 0xe9 is not UTF-8"),
         ("a.csv", b"https://a.org/1\nhttps://a.org/2\n", "has no line of column names"),
+        ("a.csv", b"url;text\nhttps://a.org/1;x\n", "looks separated by ';'.*sep=';'"),
+        ("a.csv", b"url\ttext\nhttps://a.org/1\tx\n", "looks separated by .*input_format tsv"),
         ("a.csv", "url\nx\n".encode("utf-16"), "UTF-16"),
         ("a.csv.gz", gzip.compress(b"url\nx\n" * 99)[:-9], "cannot be read: Truncated"),
         ("a.csv.bz2", b"BZh91AY", "bzip2; use gzip or zstd"),

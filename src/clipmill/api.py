@@ -28,8 +28,8 @@ def download(
     """Turn a list of URLs, a folder of media or existing shards into a dataset.
 
     Args:
-        source: path or URL of a table, folder or shards; or rows: a list of URLs or of mappings, a
-            DataFrame, an Arrow table.
+        source: path or URL of a table, folder or shards; or rows: a list or generator of URLs or
+            of mappings, a DataFrame, a ``datasets.Dataset``, an Arrow table.
         output: folder of the dataset; local path or fsspec URL.
         mode: ``auto`` starts or goes on, ``resume``, ``overwrite`` or ``extend``.
         quiet: show no progress.

@@ -6,7 +6,7 @@ import asyncio
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -18,6 +18,7 @@ Address = IPv4Address | IPv6Address
 _NUMERIC = re.compile(r"(?i)(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?")
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("::ffff:0:0:0/96"), IPv6Network("::/96"))
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
+_IETF_PROTOCOLS = IPv4Network("192.0.0.0/24")  # holds a cloud's metadata service too
 _AZURE_HOST = IPv4Address("168.63.129.16")  # public by number, but the host's own metadata service
 
 
@@ -38,6 +39,7 @@ def is_public(address: Address) -> bool:
         and not address.is_multicast
         and not address.is_reserved
         and not address.is_unspecified
+        and address not in _IETF_PROTOCOLS
         and address != _AZURE_HOST
     )
 
@@ -80,28 +82,6 @@ def check_host(host: str) -> None:
     local_name = name == "localhost" or name.endswith(".localhost")
     if local_name or (address is not None and not is_public(address)):
         raise failure("forbidden_address", refusal(host))
-
-
-async def check_host_and_dns(host: str) -> None:
-    """Refuse a host that is, or resolves to, something not public.
-
-    For fetchers whose libraries connect by themselves; what they resolve later may differ, so
-    ``GuardedResolver`` is the better guard where it can be used. Unknown names pass: the library
-    will report them.
-
-    Raises:
-        DownloadError: ``forbidden_address``.
-    """
-    check_host(host)
-    if literal_address(host) is not None:
-        return
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return
-    for entry in found:
-        if not is_public(ip_address(entry[4][0])):
-            raise failure("forbidden_address", refusal(host, str(entry[4][0])))
 
 
 def refusal(host: str, address: str | None = None) -> str:

@@ -165,7 +165,7 @@ class StorageRanges(Ranges):
 
     async def begin(self, effort: Effort, *, at_end: bool, size: int) -> tuple[int, bytes]:
         """Ask for the size, then read one end of the archive."""
-        place = await self._storage.place(self._url)
+        place = self._storage.place(self._url)
         whole = await self._storage.run(
             lambda: self._storage.open(place, threading.Event()), effort
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from clipmill.fetch.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
 from clipmill.fetch.target import open_target, write_all
 
 _STEP_BYTES = 1 << 20
+_SENDABLE = re.compile(r"[ -~]+")
 
 
 class Body:
@@ -136,7 +138,11 @@ class Body:
         if start != self._size or end != total - 1 or self._expected not in (None, total):
             return False
         self._expected = total
-        return all(validators.get(name, was) == was for name, was in self._validators.items())
+        asked = "ETag" if "ETag" in self._validators else "Last-Modified"
+        # Besides the one asked for, servers may leave validators out, but not contradict them.
+        return asked in validators and all(
+            validators.get(name, was) == was for name, was in self._validators.items()
+        )
 
     async def _take(self, data: bytes, url: str) -> None:
         self._check_size(self._size + len(self._head) + len(data), url)
@@ -198,10 +204,13 @@ class Body:
 
 
 def _validators(headers: Mapping[str, str]) -> dict[str, str]:
-    """What tells one version of a file from another; a weak ETag does not promise equal bytes."""
+    """What tells one version of a file from another, and may be sent back.
+
+    A weak ETag does not promise equal bytes.
+    """
     etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
-    found = {"ETag": etag} if etag.startswith('"') else {}
-    return found | ({"Last-Modified": modified} if modified else {})
+    found = {"ETag": etag} if etag.startswith('"') and _SENDABLE.fullmatch(etag) else {}
+    return found | ({"Last-Modified": modified} if _SENDABLE.fullmatch(modified) else {})
 
 
 def _inflater(encoding: str, url: str) -> Inflater | None:

@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from clipmill.core.errors import DownloadError, UserError
-from clipmill.core.redact import redact_url
+from clipmill.core.redact import plain_text, redact_url
 from clipmill.fetch.addresses import ForbiddenAddressError, GuardedResolver, check_host
 from clipmill.fetch.base import MAX_URL_CHARACTERS
 from clipmill.fetch.failures import failure, is_retryable_status
@@ -26,7 +26,7 @@ MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SENDABLE = re.compile(r"[!-~]+")
 _READ_BYTES = 256 * 1024
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
 def parse_http_url(text: str) -> URL:
@@ -162,7 +162,7 @@ class HttpClient:
     async def _ask(
         self, first: URL, url: URL, effort: Effort, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        effort.final_url = redact_url(str(url))
+        effort.final_url = plain_text(redact_url(str(url)))
         if not self._options.allow_private_addresses:
             check_host(url.host or "")
         response = await self._session.get(
@@ -172,7 +172,8 @@ class HttpClient:
             proxy=self._proxy,
         )
         effort.http_status = response.status
-        effort.content_type = response.headers.get("Content-Type")
+        content_type = response.headers.get("Content-Type")
+        effort.content_type = content_type and plain_text(content_type)
         return response
 
     def _headers(self, first: URL, url: URL, headers: Mapping[str, str]) -> dict[str, str]:

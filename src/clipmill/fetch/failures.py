@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clipmill.core.errors import DownloadError
-from clipmill.core.redact import redact_url
+from clipmill.core.redact import plain_text, redact_url
 
 ERROR_CLASSES: dict[str, bool] = {
     "invalid_url": False,
@@ -27,6 +27,7 @@ ERROR_CLASSES: dict[str, bool] = {
     "not_found": False,
     "access_denied": False,
     "storage": True,
+    "library": False,
     "bad_archive": False,
     "unavailable": False,
     "private": False,
@@ -43,6 +44,9 @@ ERROR_CLASSES: dict[str, bool] = {
     "site": True,
 }
 """Error class -> whether trying again may help. Single failures may know better."""
+
+A_LATER_RUN_SECONDS = 3600.0
+"""A ``retry_after_seconds`` longer than a fetch waits, so that only a later run tries again."""
 
 # 416 answers a Range that the file no longer has; the next try asks for the whole.
 _RETRYABLE_4XX = frozenset({408, 416, 425, 429})
@@ -62,7 +66,7 @@ def failure(
     """
     default = ERROR_CLASSES[error_class]
     return DownloadError(
-        redact_url(message),
+        plain_text(redact_url(message)),
         error_class=error_class,
         retryable=default if retryable is None else retryable,
         details=details,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -13,12 +14,16 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
 from clipmill.core.errors import DownloadError
+from clipmill.core.redact import plain_text
 from clipmill.fetch.failures import failure
 from clipmill.fetch.options import FetchOptions
 
 MAX_BACKOFF_SECONDS = 30.0
 MAX_RETRY_AFTER_SECONDS = 120.0
 """Longest wait a server may ask for before the source is left for a later run."""
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
+_NEVER_SECONDS = 1e9  # what servers ask for beyond this is the same to us
 
 _LOOK_SECONDS = 0.25
 """How often a fetch that waits for a busy host looks whether the writer waits for it now."""
@@ -54,6 +59,9 @@ class Effort:
     _started: float = 0.0
     _paused_seconds: float = 0.0
     _deadline: asyncio.Timeout | None = None
+
+    def __post_init__(self) -> None:
+        self.final_url = plain_text(self.final_url)
 
     @property
     def seconds(self) -> float:
@@ -149,14 +157,14 @@ def parse_retry_after(value: str | None) -> float | None:
     """Read a Retry-After header: seconds from now, at least 0; None when absent or unreadable."""
     if not value:
         return None
-    try:
-        return max(0.0, float(int(value)))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+    if _WHOLE_NUMBER.fullmatch(value.strip()):
+        seconds = float(value)
+    else:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(0.0, seconds), _NEVER_SECONDS)
 
 
 @dataclass(slots=True)

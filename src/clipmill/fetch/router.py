@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-import fsspec
-
 from clipmill.core import registry
 from clipmill.core.errors import DownloadError
 from clipmill.core.redact import redact_url
 from clipmill.fetch.base import MAX_URL_CHARACTERS, Budget, Fetched, Fetcher, FetchRequest
+from clipmill.fetch.border import surprises_of
 from clipmill.fetch.failures import failure
 from clipmill.fetch.known_sites import KnownSites
 from clipmill.fetch.options import FetchOptions
+from clipmill.fetch.schemes import LOCAL_SCHEMES, STORAGE_SCHEMES
 
 GROUP = "clipmill.fetchers"
 
@@ -41,7 +41,12 @@ class Router:
 
         Raises:
             DownloadError: the source cannot be had; nothing is left at ``request.target``.
+            RunError: this machine's disk does not take it.
         """
+        with surprises_of(request):
+            return await self._fetch(request, budget)
+
+    async def _fetch(self, request: FetchRequest, budget: Budget) -> Fetched:
         if request.media is not None:
             return await self._fetcher("storage").fetch(request, budget)
         name = await self._route(request.url)
@@ -113,6 +118,6 @@ class Router:
             return "archive"
         if name in ("http", "https"):
             return "sites" if await self._sites.know(url) else "http"
-        if name in fsspec.available_protocols():
+        if name in STORAGE_SCHEMES or name in LOCAL_SCHEMES:
             return "storage"
         raise failure("unsupported_scheme", f"{shown!r}: nothing here fetches {name}:// URLs.")

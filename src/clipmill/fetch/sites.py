@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from clipmill.core.errors import RunError
-from clipmill.core.redact import redact_url
+from clipmill.core.redact import plain_text, redact_url
 from clipmill.core.sample import Subtitle
 from clipmill.fetch.addresses import check_host
 from clipmill.fetch.allowance import Allowance
 from clipmill.fetch.base import Budget, Fetched, Fetcher, FetchRequest
 from clipmill.fetch.client import parse_http_url
-from clipmill.fetch.failures import failure
+from clipmill.fetch.failures import A_LATER_RUN_SECONDS, failure
 from clipmill.fetch.manners import Effort, Slots, with_retries
 from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.sites_child import ChildDied, SitesChild
@@ -155,6 +155,7 @@ def _check_installed() -> None:
             "missing_extra",
             "Videos on pages need the Python module 'yt_dlp', which is not installed. "
             'Install it with: pip install "clipmill[ytdlp]"',
+            retry_after_seconds=A_LATER_RUN_SECONDS,
         )
 
 
@@ -164,7 +165,7 @@ async def _take_over(
     """Make what the child brought ours."""
     if answer["kind"] == "failed":
         raise _site_failure(answer, effort)
-    effort.final_url = answer["webpage_url"]
+    effort.final_url = plain_text(answer["webpage_url"])
     fetched = Fetched(
         path=None,
         fetcher=SitesFetcher.name,

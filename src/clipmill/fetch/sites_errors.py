@@ -6,10 +6,8 @@ import re
 from typing import NamedTuple
 
 from clipmill.core.redact import redact_url
-from clipmill.fetch.failures import is_retryable_status
+from clipmill.fetch.failures import A_LATER_RUN_SECONDS, is_retryable_status
 
-# Longer than a fetch ever waits, so that only a later run tries again.
-A_LATER_RUN_SECONDS = 3600.0
 _RATE_LIMIT_SECONDS = 30.0
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from clipmill.core.redact import redact_url
+from clipmill.core.redact import plain_text, redact_url
 
 # Bulky, of this moment only, or secret.
 _DROPPED = frozenset(
@@ -21,6 +22,7 @@ _SIGNED = re.compile(
     r"(?i)[?&;](?:[lr]?sig\w*|expires?|hdnt[sla]|hdnea|token|policy|hmac|md5|hash|key|key-pair-id"
     r"|auth\w*|x-(?:amz|goog)-[^=]+|st|e)="
 )
+_INTEGER_BITS = 64
 _SUBTITLE_FORMATS = ("vtt", "srt", "ttml", "dfxp", "json3")
 
 
@@ -41,17 +43,26 @@ class WantsSubtitles(Protocol):
 
 
 def clean_info(value: Any) -> Any:
-    """Metadata without what is bulky, of the moment or secret; signed URLs lose their query."""
+    """Metadata without what is bulky, of the moment or secret; signed URLs lose their query.
+
+    Numbers and texts that JSON or a table cannot hold become null, and question marks.
+    """
     if isinstance(value, Mapping):
         return {
-            str(key): clean_info(part)
+            plain_text(str(key)): clean_info(part)
             for key, part in value.items()
             if key not in _DROPPED and not str(key).startswith("_")
         }
     if isinstance(value, (list, tuple)):
         return [clean_info(part) for part in value]
     if isinstance(value, str) and "://" in value:
-        return redact_url(value.partition("?")[0] if _is_signed_url(value) else value)
+        value = redact_url(value.partition("?")[0] if _is_signed_url(value) else value)
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, int):
+        return value if value.bit_length() < _INTEGER_BITS else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     return value
 
 

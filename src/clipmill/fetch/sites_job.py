@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import re
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clipmill.core.errors import DownloadError
+from clipmill.fetch.border import is_of_library
+from clipmill.fetch.failures import failure
 from clipmill.fetch.sites_errors import SiteError, explain, http_status_of
 from clipmill.fetch.sites_formats import Format
 from clipmill.fetch.sites_run import Ask, Job, Run
@@ -41,8 +41,10 @@ class Downloader:
 
     def __init__(self, params: Mapping[str, Any], cookies: str | None, *, guarded: bool) -> None:
         import yt_dlp
+        import yt_dlp.downloader.external
         import yt_dlp.networking.common
 
+        _keep_ffmpeg_to_sections(yt_dlp)
         if guarded:
             # It resolves names by itself, past our guard.
             yt_dlp.networking.common._REQUEST_HANDLERS.pop("CurlCFFI", None)
@@ -98,7 +100,7 @@ class Downloader:
                 )
             elif isinstance(error, (self._errors, OSError)):
                 found = explain(self._say(error), http_status_of(error))
-            elif _is_within_ytdlp(error):
+            elif is_of_library(error):
                 # An extractor stumbled over what the site sent; the rest of yt-dlp is fine.
                 found = SiteError(
                     "site",
@@ -125,6 +127,19 @@ class Downloader:
             self._running.on_progress(status)
 
 
-def _is_within_ytdlp(error: Exception) -> bool:
-    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    return bool(frames) and bool(re.search(r"[\\/]yt_dlp[\\/]", frames[-1]))
+def _keep_ffmpeg_to_sections(yt_dlp: Any) -> None:
+    """Let yt-dlp start ffmpeg to cut our sections only: it connects by itself, past our guard."""
+    ffmpeg = yt_dlp.downloader.external.FFmpegFD
+    start = ffmpeg._call_downloader
+
+    def guarded(self: Any, path: str, info: Mapping[str, Any]) -> Any:
+        if info.get("section_end") and info.get("protocol") in ("http", "https"):
+            return start(self, path, info)
+        raise failure(
+            "unsupported_url",
+            f"This stream ({info.get('protocol')}) is one that yt-dlp leaves to ffmpeg, which is "
+            "not let onto the network. If it is encrypted HLS, this may help: "
+            "pip install pycryptodomex.",
+        )
+
+    ffmpeg._call_downloader = guarded

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from clipmill.core.errors import DownloadError
 from clipmill.core.redact import redact_url
 from clipmill.fetch.addresses import check_host
-from clipmill.fetch.failures import failure
-from clipmill.fetch.sites_errors import A_LATER_RUN_SECONDS, explain, http_status_of
+from clipmill.fetch.failures import A_LATER_RUN_SECONDS, failure
+from clipmill.fetch.sites_errors import explain, http_status_of
 from clipmill.fetch.sites_formats import Choice, Format, announced_bytes, choose_formats
 from clipmill.fetch.sites_info import clean_info, pick_subtitles
 from clipmill.media.subtitles import parse_subtitles

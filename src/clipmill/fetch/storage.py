@@ -17,12 +17,12 @@ from urllib.parse import unquote, urlsplit
 from clipmill.core.errors import InputError, MissingExtra
 from clipmill.core.redact import redact_url
 from clipmill.core.sample import MediaRef
-from clipmill.fetch.addresses import check_host_and_dns
 from clipmill.fetch.allowance import Allowance
 from clipmill.fetch.base import Budget, Fetched, Fetcher, FetchRequest
-from clipmill.fetch.failures import failure
+from clipmill.fetch.failures import A_LATER_RUN_SECONDS, failure
 from clipmill.fetch.manners import Effort, with_retries
 from clipmill.fetch.options import FetchOptions
+from clipmill.fetch.schemes import LOCAL_SCHEMES, STORAGE_SCHEMES
 from clipmill.fetch.sniff import HEAD_BYTES, sniff
 from clipmill.fetch.storage_read import (
     Chunks,
@@ -36,16 +36,6 @@ from clipmill.fetch.storage_read import (
 )
 from clipmill.io.filesystem import open_filesystem
 from clipmill.io.parquet_cells import ParquetCells
-
-# They wrap another URL, open local files, or speak HTTP past our guard and manners.
-_REFUSED_PROTOCOLS = frozenset(
-    {
-        *("async_wrapper", "asynclocal", "blockcache", "cached", "dask", "dir", "filecache"),
-        *("generic", "git", "http", "https", "jlab", "jupyter", "libarchive", "local+async"),
-        *("reference", "simplecache", "tar", "zip"),
-    }
-)
-_HOST_PROTOCOLS = frozenset({"arrow_hdfs", "ftp", "ftps", "hdfs", "sftp", "smb", "ssh", "webhdfs"})
 
 Result = TypeVar("Result")
 
@@ -91,7 +81,7 @@ class StorageFetcher(Fetcher):
         # another's: threads know this name only, which nobody gets again.
         part = request.target.with_name(f"{request.target.name}.part-{secrets.token_hex(4)}")
         try:
-            place = request.media or await self.place(request.url)
+            place = request.media or self.place(request.url)
             chunks = await self.run(lambda: self.open(place, stop), effort)
             self._check_size(chunks.size, place, effort)
             if not request.modalities:
@@ -128,7 +118,7 @@ class StorageFetcher(Fetcher):
                 raise
             raise translated from error
 
-    async def place(self, url: str) -> MediaRef:
+    def place(self, url: str) -> MediaRef:
         """Where a URL of a list leads.
 
         Raises:
@@ -143,13 +133,16 @@ class StorageFetcher(Fetcher):
                     "allow it with --allow-local-paths.",
                 )
             return MediaRef(path, "")
-        protocol = url.partition("://")[0].lower()
-        if "::" in url or protocol in _REFUSED_PROTOCOLS:
+        scheme = url.partition("://")[0].lower()
+        if "::" in url or scheme not in STORAGE_SCHEMES:
             raise failure(
-                "unsupported_scheme", f"{url} chains or wraps storages, which is refused."
+                "unsupported_scheme",
+                f"{url}: rows may name http, https, {', '.join(sorted(STORAGE_SCHEMES))} only.",
             )
-        if protocol in _HOST_PROTOCOLS and not self._options.allow_private_addresses:
-            await check_host_and_dns(_host(url))
+        try:
+            urlsplit(url)
+        except ValueError as error:
+            raise failure("invalid_url", f"{url} is not a URL: {error}") from error
         return MediaRef(url, "")
 
     def open(self, place: MediaRef, stop: threading.Event) -> Chunks:
@@ -220,7 +213,9 @@ def _opened(url: str) -> tuple[Any, str]:
     try:
         return open_filesystem(url)
     except MissingExtra as error:
-        raise failure("missing_extra", error.message, retryable=False) from error
+        raise failure(
+            "missing_extra", error.message, retry_after_seconds=A_LATER_RUN_SECONDS
+        ) from error
     except InputError as error:
         raise failure("unsupported_scheme", error.message) from error
 
@@ -235,20 +230,13 @@ def _shown(request: FetchRequest) -> str:
     return redact_url(request.media.path if request.media else request.url)
 
 
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError as error:
-        raise failure("invalid_url", f"{url} is not a URL: {error}") from error
-
-
 def _local_path(url: str) -> str | None:
     """The path that a URL or bare path names on this machine; None when it is somewhere else."""
     if "\x00" in url:
         raise failure("invalid_url", "The path holds a NUL character.")
     scheme, separator, rest = url.partition(":")
     scheme = scheme.lower()
-    if scheme in ("file", "local") and separator:
+    if scheme in LOCAL_SCHEMES and separator:
         rest = rest.removeprefix("//")
         host, slash, path = rest.partition("/")
         if host not in ("", "localhost"):

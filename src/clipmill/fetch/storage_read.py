@@ -25,9 +25,9 @@ REMOTE_CHUNK_BYTES = 4 << 20
 # Where storages' own errors come from; an error of any other kind is a bug and stays one.
 _STORAGE_LIBRARIES = frozenset(
     {
-        *("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "ftplib", "gcsfs"),
-        *("google", "httpx", "huggingface_hub", "ocifs", "ossfs", "paramiko", "pyarrow"),
-        *("requests", "s3fs", "smbprotocol", "urllib3"),
+        *("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs"),
+        *("google", "httpcore", "httpx", "httpx2", "huggingface_hub", "oss2", "ossfs"),
+        *("pyarrow", "requests", "s3fs", "urllib3"),
     }
 )
 _CREDENTIAL_ERRORS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")

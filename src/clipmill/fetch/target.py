@@ -36,4 +36,7 @@ def write_all(file: io.FileIO, data: bytes) -> None:
 
 def disk_trouble(folder: Path, error: OSError) -> RunError:
     """The error of a folder that cannot be written to."""
-    return RunError(f"{folder} cannot be written to: {error}")
+    return RunError(
+        f"{folder} cannot be written to: {error}. Make room or choose another --temp-dir; "
+        "give the same command again."
+    )

@@ -210,6 +210,8 @@ class _Retry:
                 shards_done=status.shards_done,
                 rows=status.rows,
                 seconds=0.0,
+                failed_share=status.failed / max(status.rows_done, 1),
+                failure_budget=self._recipe.run.failure_budget,
             )
         first, *others = reports
         for report in others:

@@ -190,9 +190,7 @@ class FolderSource(Source):
         chosen = self._chosen.get(folder)
         everything = list_folder(folder)
         entries = [
-            entry
-            for entry in everything
-            if not entry.is_folder and not self._leaves(folder, entry)
+            entry for entry in everything if not entry.is_folder and not self._leaves(folder, entry)
         ]
         media = [
             entry

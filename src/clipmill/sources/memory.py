@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,20 @@ def _reader_of_dataset(given: Any) -> pa.RecordBatchReader:
     first = next(tables, None)
     if first is None:
         raise InputError("The dataset given is empty: there is nothing to do.")
-    batches = (batch for table in chain([first], tables) for batch in table.to_batches())
-    return pa.RecordBatchReader.from_batches(first.schema, batches)
+    # Whoever streams rows may not know their types, and those of later ones may be others.
+    schema = given.features.arrow_schema if given.features else first.schema
+    return pa.RecordBatchReader.from_batches(schema, _batches(chain([first], tables), schema))
+
+
+def _batches(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for table in tables:
+        try:
+            yield from table.cast(schema).to_batches()
+        except (pa.ArrowException, ValueError) as error:
+            raise InputError(
+                f"Rows of the dataset given do not go together: {error}. "
+                "Say what they hold with its `features`."
+            ) from error
 
 
 def _table(given: Any) -> pa.Table:
@@ -106,7 +118,8 @@ def _table(given: Any) -> pa.Table:
         return _table_of_list(list(given))
     try:
         if type(given).__module__.split(".")[0] == "pandas":
-            return pa.Table.from_pandas(given, preserve_index=False)
+            frame = given if hasattr(given, "columns") else given.to_frame("url")
+            return pa.Table.from_pandas(frame, preserve_index=False)
         if hasattr(given, "to_arrow"):
             made = given.to_arrow()
             return made.read_all() if isinstance(made, pa.RecordBatchReader) else _table(made)

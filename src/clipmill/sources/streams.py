@@ -75,14 +75,21 @@ def reading(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, EOFError, pa.ArrowException, *_loaded(_STORAGE_ERRORS)) as error:
+    except _file_errors() as error:
         raise InputError(_what_is_wrong(url, error)) from error
+
+
+def _file_errors() -> tuple[type[Exception], ...]:
+    """What says that a file is at fault."""
+    return (OSError, EOFError, pa.ArrowException, *_loaded(_STORAGE_ERRORS))
 
 
 def _loaded(names: Mapping[str, str]) -> tuple[type[Exception], ...]:
     """Those of these exceptions that can be raised, since their library is loaded."""
     return tuple(
-        getattr(sys.modules[module], name) for module, name in names.items() if module in sys.modules
+        getattr(sys.modules[module], name)
+        for module, name in names.items()
+        if module in sys.modules
     )
 
 

@@ -40,7 +40,7 @@ def _mapped(url: str, _version: str, compression: Compression) -> pa.Buffer:
                 draft.write(data)
                 draft.flush()
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
                 raise InputError(
                     f"{redact_url(url)} is decompressed to be read, and there is no room for "

@@ -31,7 +31,13 @@ def fetch(url: str, tmp_path: Path) -> DownloadError:
     "url",
     [
         *("github://a/b.mp4", "dbfs://a/b", "data://x", "asyncwrapper://x", "webhdfs:///x"),
-        *("gist://", "ftp://a:b:c/x", "zip://a::github://x/y", "zip://a::data://x", "zip://a::s3://["),
+        *(
+            "gist://",
+            "ftp://a:b:c/x",
+            "zip://a::github://x/y",
+            "zip://a::data://x",
+            "zip://a::s3://[",
+        ),
         *("s3://[", "abfs://[x", "hf://", "http://[", "zip://a::http://["),
     ],
 )

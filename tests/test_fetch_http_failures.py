@@ -14,6 +14,7 @@ from clipmill.fetch.http import HttpFetcher
 from fetch_server import (
     MP4,
     Budget,
+    Handler,
     Request,
     Send,
     Server,

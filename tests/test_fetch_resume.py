@@ -75,8 +75,8 @@ def test_last_modified_serves_where_there_is_no_etag(tmp_path):
         if request.headers.get("if-range") == date:
             span = f"bytes 5000-{len(MP4) - 1}/{len(MP4)}"
             await send(
-                    head(206, len(MP4) - 5000, Content_Range=span, Last_Modified=date) + MP4[5000:]
-                )
+                head(206, len(MP4) - 5000, Content_Range=span, Last_Modified=date) + MP4[5000:]
+            )
         else:
             await send(head(length=len(MP4), Last_Modified=date, Accept_Ranges="bytes"))
             await send(MP4[:5000])

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import os
 import shutil
 import signal
@@ -333,6 +334,31 @@ def test_failures_keep_the_real_words(site, shared, target, url, error_class, sa
     assert says in error.message
     assert "ERROR" not in error.message
     assert "github.com" not in error.message
+
+
+@pytest.mark.parametrize("method", ["SAMPLE-AES", "AES-128"])
+def test_streams_that_yt_dlp_cannot_decrypt_are_not_left_to_ffmpeg(
+    site, target, tmp_path, monkeypatch, method
+):
+    """It would connect by itself, wherever the playlist says."""
+    program, started = tmp_path / "bin" / "ffmpeg", tmp_path / "started"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = -bsfs ] || [ "$1" = -version ] || touch {started}\n'
+        "echo ffmpeg version 7.0 Copyright\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    key = f'#EXT-X-KEY:METHOD={method},URI="http://127.0.0.1:9/key"\n#EXTINF:2.0,'
+    site.files["locked.m3u8"] = (
+        PLAYLIST.replace("#EXTINF:2.0,", key).format(segment="a.ts").encode()
+    )
+    with pytest.raises(DownloadError) as raised:
+        fetch_with(site, "locked.m3u8", target)
+    assert not started.exists()
+    if method == "SAMPLE-AES":
+        assert raised.value.error_class == "unsupported_url"
+        assert "pycryptodomex" in raised.value.message
 
 
 def test_http_status_of_a_failure_is_recorded(site, shared, target):
@@ -762,3 +788,17 @@ def test_the_machines_own_name_is_a_private_address(site, target):
     error = failure(site, url, target, allow_private_addresses=False)
     assert error.error_class == "forbidden_address"
     assert "--allow-private-addresses" in error.message
+
+
+def test_what_json_cannot_hold_is_left_out_of_metadata():
+    info = {"title": "bad \ud800", "tags": ["\udfff"], "view_count": 10**5000, "width": math.inf}
+    kept = clean_info(info | {"duration": math.nan, "height": 360, "is_live": False})
+    assert kept == {
+        "title": "bad ?",
+        "tags": ["?"],
+        "view_count": None,
+        "width": None,
+        "duration": None,
+        "height": 360,
+        "is_live": False,
+    }

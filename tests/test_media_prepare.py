@@ -141,3 +141,11 @@ def test_key_frames_are_kept_on_request(tmp_path):
     path = make_video(tmp_path / "a.mp4", gop=10)
     prepared = prepare(path, wanted={"video": "mp4"}, folder=tmp_path, keep_keyframes=True)
     assert prepared.probe["video"]["keyframe_seconds"] == [0, 1]
+
+
+def test_a_codec_that_mkv_does_not_hold_is_a_recorded_mismatch(tmp_path):
+    path = make_video(tmp_path / "a.flv", codec="flv", audio=None)
+    with pytest.raises(ProcessError, match='"original"') as refused:
+        prepare(path, wanted={"video": "mkv"}, folder=tmp_path)
+    assert refused.value.error_class == "container_mismatch"
+    assert "mkv, which" not in str(refused.value)

@@ -118,7 +118,7 @@ def _video(
 ) -> tuple[str, PreparedFile]:
     if facts.video is None:
         raise ProcessError(
-            f"{path.name} holds sound alone, but video is wanted", error_class="no_video_stream"
+            "it holds sound alone, but video is wanted", error_class="no_video_stream"
         )
     if audio_path is None and (wanted == ORIGINAL or fits(facts, wanted)):
         extension = original_extension(facts) if wanted == ORIGINAL else wanted
@@ -135,7 +135,7 @@ def _video(
 def _audio(path: Path, facts: Probe, wanted: str, folder: Path) -> tuple[str, PreparedFile]:
     if not facts.audio:
         raise ProcessError(
-            f"{path.name} has no sound, but audio is wanted", error_class="no_audio_stream"
+            "it has no sound, but audio is wanted", error_class="no_audio_stream"
         )
     if facts.video is None and (wanted == ORIGINAL or fits(facts, wanted)):
         extension = original_extension(facts) if wanted == ORIGINAL else wanted
@@ -174,4 +174,6 @@ def _unchanged(path: Path) -> PreparedFile:
 
 
 def _new(path: Path) -> PreparedFile:
+    if not path.exists():  # libav makes no file for a stream without a single packet
+        raise ProcessError("nothing in it could be read", error_class="no_packets")
     return PreparedFile(path, path.stat().st_size, hash_file(path))

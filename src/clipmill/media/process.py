@@ -23,6 +23,8 @@ from clipmill.core.errors import ClipmillError, ProcessError
 from clipmill.media.prepare import prepare
 from clipmill.media.probe import probe
 
+_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {"prepare": prepare, "probe": probe}
 
 
@@ -46,8 +48,20 @@ def serve(connection: Connection) -> None:
             )
             answer = (False, error)
         except Exception as error:  # noqa: BLE001  # raised again on the other side
-            answer = (False, _portable(error))
+            answer = (False, _portable(_blamed(error)))
         connection.send(answer)
+
+
+def _blamed(error: Exception) -> Exception:
+    """What a library raised over one file fails that file; what we raised ourselves is a bug."""
+    if isinstance(error, ClipmillError | OSError):
+        return error
+    where = error.__traceback__
+    while where and where.tb_next:
+        where = where.tb_next
+    if where is None or where.tb_frame.f_code.co_filename.startswith(_OURS):
+        return error
+    return ProcessError(f"{type(error).__name__}: {error}", error_class="unreadable")
 
 
 def _portable(error: Exception) -> Exception:

@@ -157,14 +157,18 @@ def mismatch(codec: str, media: str, extension: str) -> ProcessError:
     """The error for a codec that a container does not hold, with what to ask for instead."""
     return ProcessError(
         f"{codec} {media} cannot be put into {extension} without coding it anew; ask for "
-        f'{{"video": "mkv"}}, which holds every codec, or "original", which keeps the file as '
-        "it came",
+        '"original", which keeps every file as it came'
+        + ("" if extension == "mkv" else ", or for mkv, which holds nearly every codec"),
         error_class="container_mismatch",
     )
 
 
 def _copy_stream(writer: Any, stream: Any) -> Any:
-    output = writer.add_stream_from_template(stream, opaque=True)
+    try:
+        output = writer.add_stream_from_template(stream, opaque=True)
+    except ValueError as error:  # PyAV knows more of what a container holds than our table
+        extension = Path(writer.name).suffix.removeprefix(".")
+        raise mismatch(stream.codec_context.name, stream.type, extension) from error
     if stream.type == "video" and stream.average_rate:
         output.codec_context.framerate = stream.average_rate
     output.metadata.update({k: v for k, v in stream.metadata.items() if k in _KEPT_TAGS})

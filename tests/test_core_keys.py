@@ -43,6 +43,8 @@ def test_uid_takes_any_text():
         ("https://u:pw pw@h/a", "https://REDACTED@h/a"),
         ("https://u:p/w?@h/a", "https://REDACTED@h/a"),
         ("//u:pw@h/a", "//REDACTED@h/a"),
+        ("http://u:pw@/a", "http://REDACTED@/a"),
+        ("u:pw@h/a is a path", "REDACTED@h/a is a path"),
         ("http:/u:pw@h/a", "http:/REDACTED@h/a"),
         ("https://h:8080/@user/a@b.mp4", "https://h:8080/@user/a@b.mp4"),
         ("zip://a@b.mp4::https://u:p@h/x", "zip://a@b.mp4::https://REDACTED@h/x"),

@@ -39,6 +39,7 @@ FETCH = {
     "not_found": ("The file or archive member is not there.", "mend the table"),
     "access_denied": ("The storage refuses to show it.", "check the credentials"),
     "storage": ("The storage cannot be read just now.", "`clipmill retry`"),
+    "library": ("A library stumbled over the URL or the answer.", "look at the URL"),
     "bad_archive": ("The zip or tar is broken or of a kind not read.", ""),
     "unavailable": ("The site says the video is gone.", ""),
     "private": ("The site says the video is private.", "`--cookies-file`"),

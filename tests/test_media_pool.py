@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 
 from clipmill.core.errors import ProcessError
 from clipmill.demo.media import make_video
+from clipmill.media import process
+from clipmill.media.containers import container_of
 from clipmill.media.pool import MediaPool
 from clipmill.media.prepare import Prepared
 from clipmill.media.probe import probe
@@ -184,6 +187,8 @@ def test_no_process_outlives_a_killed_worker_whatever_it_is_doing(video, endless
     script = f"""
 import asyncio, os, signal
 from pathlib import Path
+from clipmill.media import process
+from clipmill.media.containers import container_of
 from clipmill.media.pool import MediaPool
 
 async def main():
@@ -204,3 +209,15 @@ asyncio.run(main())
     while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(alive(pid) for pid in pids)
+
+
+def test_what_a_library_raises_over_a_file_is_the_files_fault():
+    with pytest.raises(ValueError, match="Expecting") as foreign:
+        json.loads("{")  # its innermost frame lies in a library
+    blamed = process._blamed(foreign.value)
+    assert isinstance(blamed, ProcessError)
+    assert blamed.error_class == "unreadable"
+    assert blamed.message.startswith("JSONDecodeError: Expecting")
+    with pytest.raises(TypeError) as ours:
+        container_of(["no text"])
+    assert process._blamed(ours.value) is ours.value

@@ -149,3 +149,22 @@ def test_a_codec_that_mkv_does_not_hold_is_a_recorded_mismatch(tmp_path):
         prepare(path, wanted={"video": "mkv"}, folder=tmp_path)
     assert refused.value.error_class == "container_mismatch"
     assert "mkv, which" not in str(refused.value)
+
+
+def test_sound_without_a_single_packet_fails_its_row(tmp_path):
+    path = make_video(tmp_path / "a.mp4", seconds=1)
+    data = bytearray(path.read_bytes())
+    sound = data.rindex(b"stco")  # where the chunks of the last stream lie
+    data[sound + 8 : sound + 12] = bytes(4)  # none
+    path.write_bytes(data)
+    with pytest.raises(ProcessError, match="nothing in it could be read") as caught:
+        prepare(path, wanted={"video": "mp4", "audio": "m4a"}, folder=tmp_path)
+    assert caught.value.error_class == "no_packets"
+
+
+def test_advice_names_no_container_that_fails_as_well(tmp_path):
+    path = make_video(tmp_path / "a.flv", codec="flv", audio=None)
+    with pytest.raises(ProcessError) as refused:
+        prepare(path, wanted={"video": "mp4"}, folder=tmp_path)
+    assert "original" in refused.value.message
+    assert "mkv" not in refused.value.message

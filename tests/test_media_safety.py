@@ -1,6 +1,7 @@
 """What is never opened, and how a refusal reads."""
 
 import pickle
+import struct
 import subprocess
 import sys
 
@@ -100,3 +101,27 @@ def test_a_media_process_imports_nothing_heavy():
     ).stdout.split()
     heavy = {"pyarrow", "numpy", "aiohttp", "pydantic", "fsspec", "rich", "typer", "asyncio"}
     assert heavy.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("table", ["stsz", "trun"])
+def test_tables_of_more_samples_than_a_file_can_hold_are_refused_unread(tmp_path, table):
+    options = {"movflags": "frag_keyframe+empty_moov"} if table == "trun" else {}
+    path = make_video(tmp_path / "a.mp4", seconds=1, audio=None, container_options=options)
+    data = bytearray(path.read_bytes())
+    place = data.index(table.encode()) + 4
+    if table == "stsz":
+        struct.pack_into(">III", data, place, 0, 1, 50_000_000)
+    else:
+        struct.pack_into(">II", data, place, 1, 50_000_000)
+    path.write_bytes(data)
+    error = refusal(path)
+    assert error.error_class == "truncated"
+    assert "50000000 samples" in error.message
+
+
+def test_boxes_of_any_length_are_no_trouble_to_look_at(tmp_path):
+    path = tmp_path / "a.mp4"
+    for length in (0, 1, 7, 8, 9, 12, 2**31, 2**32 - 1):
+        box = struct.pack(">I4s", length, b"moov") + b"\0\0\0\1trun" + b"\xff" * 11
+        path.write_bytes(b"\0\0\0\x08ftyp" + box)
+        refusal(path)

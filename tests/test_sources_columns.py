@@ -140,3 +140,37 @@ def test_captions_of_any_flat_type_are_text(tmp_path: Path):
     pq.write_table(pa.table({"url": ["a", "b"], "label": [3, None]}), tmp_path / "a.parquet")
     table = read(str(tmp_path / "a.parquet"), caption_col="label")
     assert table.column("caption").to_pylist() == ["3", None]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "[[0]]",
+        "[[0,1,2]]",
+        "garbage",
+        "e",
+        "{}",
+        "null",
+        "[[0,null]]",
+        "5",
+        '[{"a":1}]',
+        "[[[0],[1]]]",
+        "[[0,1e400]]",
+        "[[0,1e9999999999]]",
+        "[[0,Infinity]]",
+        '["\\ud800",1]',
+        "[" * 5000,
+    ],
+)
+def test_no_clip_cell_spoils_reading_and_each_is_refused_where_spans_are_parsed(cell):
+    good, odd = clips_of(["[[0, 1]]", cell])
+    assert good == [["0", "1"]]
+    with pytest.raises(ValueError, match="is not a"):
+        [Span.parse(pair) for pair in odd]
+
+
+def test_bytes_that_are_no_text_spoil_their_own_url_only(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"url": [b"https://a.org/1", b"\xff\xfe", None]}), path)
+    found = read(str(path)).column("url").to_pylist()
+    assert found == ["https://a.org/1", "\ufffd\ufffd", None]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clipmill.core.errors import InputError
 from clipmill.sources import shard_plan, table_text
 from clipmill.sources.base import InputFile, Part, Source
 from clipmill.sources.columns import Columns
@@ -230,3 +231,23 @@ def test_grouping_takes_a_few_bytes_per_row():
     assert plan.order is not None
     assert plan.order.dtype == np.uint32
     assert peak < rows * 40 + 30e6  # a batch of texts comes on top
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "text", "cut", "flipped", "another", "array"])
+def test_a_damaged_plan_is_named_with_what_to_try(tmp_path: Path, damage: str):
+    path = tmp_path / "plan-0.npz"
+    plan_shards(ListSource(["a"] * 9, [9]), 2).save(path)
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "another":
+        np.savez(path, other=np.zeros(3))
+    elif damage == "array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        half = len(data) // 4
+        flipped = data[:half] + bytes(byte ^ 255 for byte in data[half:])
+        path.write_bytes({"empty": b"", "text": b"hi", "cut": data[:half]}.get(damage, flipped))
+    with pytest.raises(InputError, match=r"plan-0\.npz.*--overwrite"):
+        ShardPlan.load(path)

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import fsspec
@@ -487,3 +488,74 @@ def test_a_removed_file_is_an_input_error(tmp_path: Path):
     shutil.rmtree(tmp_path / "t")
     with pytest.raises(InputError, match="There is no"):
         source.read(Part(0, 0, 1))
+
+
+def broken_text(values: list[bytes], kind: pa.DataType) -> pa.Array:
+    """Text that its writer did not check."""
+    wide = pa.types.is_large_string(kind)
+    raw = pa.array(values, pa.large_binary() if wide else pa.binary())
+    return pa.Array.from_buffers(kind, len(values), raw.buffers())
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_text_that_is_no_utf8_is_repaired_where_it_is_broken(tmp_path: Path, suffix: str):
+    texts = [b"https://a.org/\xff.mp4", "ünïcödé".encode()]
+    plain = broken_text(texts, pa.string())
+    columns = {
+        "url": plain,
+        "large": broken_text(texts, pa.large_string()),
+        "list": pa.ListArray.from_arrays([0, 1, 2], plain),
+        "object": pa.StructArray.from_arrays([plain, pa.array([1, 2])], ["text", "n"]),
+        "blob": pa.array([b"\xff", b"x"]),
+    }
+    if suffix == "arrow":
+        columns["of_few"] = pa.DictionaryArray.from_arrays(pa.array([0, 1]), plain)
+    path = str(tmp_path / f"a.{suffix}")
+    (pq.write_table if suffix == "parquet" else feather.write_feather)(pa.table(columns), path)
+    first, second = all_rows(open_source(path))
+    repaired = "https://a.org/\ufffd.mp4"
+    assert first["blob"] == b"\xff"
+    assert {first[name] for name in ("url", "large")} == {repaired}
+    assert first["list"] == [repaired]
+    assert first["object"] == {"text": repaired, "n": 1}
+    assert second["large"] == second["url"] == "ünïcödé"
+    if suffix == "arrow":
+        assert first["of_few"] == repaired
+    assert open_source(path).read_urls(Part(0, 0, 2)).to_pylist()[0] == repaired
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize(("before", "after"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+@pytest.mark.parametrize("levels", [60, 300, 5000, 100_000])
+def test_values_nested_without_end_are_refused(
+    tmp_path: Path, name: str, before: str, after: str, levels: int
+):
+    row = '{"url": "x", "d": ' + before * levels + "1" + after * levels + "}"
+    path = write(tmp_path / name, f"[{row}]" if name == "a.json" else row + "\n" + row + "\n")
+    with pytest.raises(InputError, match=r"nested more than|is not JSON: .*recursion"):
+        open_source(path).files()
+
+
+def test_values_nested_deeply_in_parquet_are_refused(tmp_path: Path):
+    value, kind = 1, pa.int64()
+    for _ in range(60):
+        value, kind = {"a": value}, pa.struct([("a", kind)])
+    pq.write_table(pa.table({"url": ["x"], "d": pa.array([value], kind)}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"Column 'd' of .* nested more than"):
+        open_source(str(tmp_path / "a.parquet")).files()
+
+
+def test_nesting_that_people_use_is_kept(tmp_path: Path):
+    deep = json.loads('{"a":[' * 16 + "1" + "]}" * 16)
+    rows = [{"url": "x", "d": deep}]
+    path = write(tmp_path / "a.jsonl", json.dumps(rows[0]))
+    assert all_rows(open_source(path)) == rows
+
+
+def test_a_table_may_have_very_many_columns(tmp_path: Path):
+    names = ["url", *(f"c{number}" for number in range(20_000))]
+    path = write(tmp_path / "a.csv", ",".join(names) + "\n" + ",".join("7" * len(names)) + "\n")
+    began = time.monotonic()
+    source = open_source(path)
+    assert source.read(Part(0, 0, 1)).num_columns == len(names)
+    assert time.monotonic() - began < 15

@@ -134,9 +134,7 @@ def _video(
 
 def _audio(path: Path, facts: Probe, wanted: str, folder: Path) -> tuple[str, PreparedFile]:
     if not facts.audio:
-        raise ProcessError(
-            "it has no sound, but audio is wanted", error_class="no_audio_stream"
-        )
+        raise ProcessError("it has no sound, but audio is wanted", error_class="no_audio_stream")
     if facts.video is None and (wanted == ORIGINAL or fits(facts, wanted)):
         extension = original_extension(facts) if wanted == ORIGINAL else wanted
         return extension, _unchanged(path)

@@ -19,6 +19,7 @@ import av.logging
 import av.subtitles.stream  # else PyAV does so at the first open, when memory may be short already
 
 from clipmill.core.errors import ProcessError
+from clipmill.media.sample_tables import refuse_impossible_tables
 
 MAX_PIXELS = 8192 * 8192
 
@@ -56,6 +57,8 @@ def open_media(path: Path | str) -> Iterator[Any]:
         ProcessError: the file cannot be read as media, now or while the context lasts.
     """
     with translated_errors(path):
+        if os.path.isfile(path):  # libav says what is wrong with anything else
+            refuse_impossible_tables(path)
         with av.open(
             # An absolute path cannot be taken for a protocol such as ``concat:``.
             os.path.abspath(path),

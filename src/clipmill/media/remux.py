@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -158,9 +159,14 @@ def mismatch(codec: str, media: str, extension: str) -> ProcessError:
     return ProcessError(
         f"{codec} {media} cannot be put into {extension} without coding it anew; ask for "
         '"original", which keeps every file as it came'
-        + ("" if extension == "mkv" else ", or for mkv, which holds nearly every codec"),
+        + (", or for mkv, which holds it" if extension != "mkv" and _mkv_holds(codec) else ""),
         error_class="container_mismatch",
     )
+
+
+def _mkv_holds(codec: str) -> bool:
+    with av.open(os.devnull, "w", format="matroska") as writer:
+        return codec in writer.supported_codecs
 
 
 def _copy_stream(writer: Any, stream: Any) -> Any:

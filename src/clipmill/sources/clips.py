@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,8 @@ import pyarrow as pa
 from clipmill.core.errors import InputError
 
 CLIPS_TYPE = pa.list_(pa.list_(pa.string()))
+_EXPONENTIAL = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d{1,5}")
+_MAX_EXPONENT = 40
 
 
 def check_clip_type(field: pa.Field[Any], where: str) -> None:
@@ -39,13 +42,20 @@ def read_clips(column: Any) -> pa.Array[Any]:
     ``[[text]]``, so that this row fails with its text in the message, and no other.
     """
     if pa.types.is_string(column.type):
-        spans = [None if not text else _spans(_parsed(text)) for text in column.to_pylist()]
+        spans = [None if not text else _spans_in(text) for text in column.to_pylist()]
     else:
         leaf = pa.string()
         depth = 2 if pa.types.is_nested(column.type.value_type) else 1
         texts = column.cast(pa.list_(pa.list_(leaf)) if depth == 2 else pa.list_(leaf))
         spans = [None if value is None else _spans(value) for value in texts.to_pylist()]
     return pa.array(spans, CLIPS_TYPE)
+
+
+def _spans_in(text: str) -> list[list[str]]:
+    try:
+        return _spans(_parsed(text))
+    except RecursionError:  # lists in lists without end
+        return [[text]]
 
 
 def _parsed(text: str) -> Any:
@@ -60,7 +70,7 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def _spans(value: Any) -> list[list[str | None]]:
+def _spans(value: Any) -> list[list[str]]:
     if not isinstance(value, list | tuple):
         return [[_plain(value)]]
     is_pair = len(value) == 2 and not any(isinstance(end, list | tuple) for end in value)
@@ -71,11 +81,13 @@ def _spans(value: Any) -> list[list[str | None]]:
     ]
 
 
-def _plain(value: Any) -> str | None:
-    """A number or text as text, without an exponent."""
+def _plain(value: Any) -> str:
+    """A number or text as text, without an exponent unless it is out of all reason."""
     if value is None:
-        return None
+        return "null"
     text = value if isinstance(value, str) else repr(value)
-    if "e" in text.lower() and text.lower().replace("e", "").strip("0123456789.+-") == "":
-        return f"{Decimal(text):f}"
-    return text
+    if _EXPONENTIAL.fullmatch(text):
+        number = Decimal(text)
+        if abs(number.adjusted()) <= _MAX_EXPONENT:
+            return f"{number:f}"
+    return text.encode("utf-8", "replace").decode()

@@ -17,6 +17,8 @@ _PATTERNS = {
     "bool": r"^(true|false|True|False|TRUE|FALSE)$",
 }
 _WIDE_INTEGER = r"^-?[0-9]{16,}$"
+MAX_DEPTH = 40
+"""Levels of lists and objects in one value; Arrow writes no more than 64, Parquet half of 100."""
 _TYPES: dict[str, pa.DataType] = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
 
 
@@ -71,6 +73,30 @@ def _all_match(texts: pa.ChunkedArray[Any], pattern: str) -> bool:
 
 def _any_match(texts: pa.ChunkedArray[Any], pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
+
+
+def check_depth(schema: pa.Schema, where: str) -> None:
+    """Refuse columns of lists in lists, and so on, deeper than tables can be stored.
+
+    Raises:
+        InputError: names the column.
+    """
+    for field in schema:
+        if is_too_deep(field.type):
+            raise InputError(
+                f"Column {field.name!r} of {redact_url(where)} is nested more than {MAX_DEPTH} "
+                "levels deep. Leave it out, or give it as text."
+            )
+
+
+def is_too_deep(data_type: Any) -> bool:
+    """Whether a type has more than ``MAX_DEPTH`` levels."""
+    level = [data_type]
+    for _ in range(MAX_DEPTH):
+        level = [kind.field(index).type for kind in level for index in range(kind.num_fields)]
+        if not level:
+            return False
+    return True
 
 
 def normal_type(data_type: Any) -> Any:
@@ -171,8 +197,9 @@ def conform(table: pa.Table, schema: pa.Schema, url: str) -> pa.Table:
         InputError: a value does not fit the settled type.
     """
     arrays = []
+    present = set(table.column_names)
     for field in schema:
-        if field.name not in table.column_names:
+        if field.name not in present:
             arrays.append(pa.nulls(table.num_rows, field.type))
             continue
         try:

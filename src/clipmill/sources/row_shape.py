@@ -14,6 +14,7 @@ from clipmill.core.registry import nearest
 from clipmill.sources.base import MEDIA_COLUMN, MEDIA_TYPE
 from clipmill.sources.clips import CLIPS_TYPE, check_clip_type, read_clips
 from clipmill.sources.columns import RESERVED, Columns
+from clipmill.sources.valid_text import decoded
 
 _LISTED_NAMES = 30
 
@@ -110,10 +111,10 @@ class RowShape:
 
 
 def as_text(column: pa.ChunkedArray[Any], name: str) -> pa.ChunkedArray[Any]:
-    """Values of any flat type as texts; not-a-number is no text.
+    """Values of any flat type as texts; not-a-number is no text, bytes are taken for UTF-8.
 
     Raises:
-        InputError: bytes that are not UTF-8 text.
+        InputError: a type that has no text.
     """
     if pa.types.is_string(column.type):
         return column
@@ -121,7 +122,9 @@ def as_text(column: pa.ChunkedArray[Any], name: str) -> pa.ChunkedArray[Any]:
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     try:
         return column.cast(pa.string())
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        if pa.types.is_binary(column.type) or pa.types.is_fixed_size_binary(column.type):
+            return pa.chunked_array([decoded(column)])
         raise InputError(
             f"Column {name!r} holds {column.type} values that are not text: {error}"
         ) from error

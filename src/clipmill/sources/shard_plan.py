@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clipmill.core.config import fingerprint
+from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.sources.base import Part, Source
 from clipmill.sources.grouping import group_rows
@@ -22,6 +25,18 @@ CONTENT_VERSION = "sha256:"
 """Prefix of versions that tell a file's content, so that its place does not matter."""
 READ_ROWS = 1 << 16
 _FAR_ROWS = 1_000_000
+# What NumPy raises over an archive that is cut off, overwritten, empty, or not there.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _GAP_ROWS = 1024
 """Rows that are rather read and thrown away than skipped by another read."""
 
@@ -92,10 +107,21 @@ class ShardPlan:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ShardPlan:
-        """Read a plan that ``save`` wrote."""
-        with np.load(path, allow_pickle=False) as saved:
-            order = saved["order"] if "order" in saved.files else None
-            return cls(saved["file_rows"], saved["starts"], order)
+        """Read a plan that ``save`` wrote.
+
+        Raises:
+            InputError: it is gone or damaged.
+        """
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
+                order = saved["order"] if "order" in saved.files else None
+                return cls(saved["file_rows"], saved["starts"], order)
+        except _DAMAGE as error:
+            raise InputError(
+                f"{os.path.basename(path)}, which says which rows make up which shard, cannot be "
+                f"read: {str(error) or type(error).__name__}. Without it the run cannot go on. "
+                "Bring the file back, or start over with --overwrite or in another folder."
+            ) from error
 
 
 def plan_shards(source: Source, samples_per_shard: int, group_by_url: bool = False) -> ShardPlan:

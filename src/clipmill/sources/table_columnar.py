@@ -16,6 +16,7 @@ from clipmill.sources.forward import Chunk, ForwardReader
 from clipmill.sources.streams import FileFacts, can_seek, open_plain, open_stored, reading
 from clipmill.sources.table_format import TableFormat, TablePlan, check_names
 from clipmill.sources.unpacked import unpacked
+from clipmill.sources.valid_text import with_valid_text
 
 BATCH_ROWS = 8192
 _FILE_MAGIC = b"ARROW1\x00\x00"
@@ -42,7 +43,8 @@ class ParquetFormat(TableFormat):
         metadata = file.metadata
         groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
         seek_rows = np.concatenate([[0], np.cumsum(groups[:-1], dtype=np.int64)]).astype(np.int64)
-        names = [name for name in file.schema_arrow.names if name in schema.names]
+        known = set(schema.names)
+        names = [name for name in file.schema_arrow.names if name in known]
         return ForwardReader(partial(_parquet_chunks, facts.url, file, names), seek_rows)
 
 
@@ -75,7 +77,11 @@ def _parquet_chunks(
         return
     with reading(url):
         for batch in file.iter_batches(BATCH_ROWS, list(groups), names, use_threads=False):
-            yield batch.num_rows, partial(pa.Table.from_batches, [batch])
+            yield batch.num_rows, partial(_table, batch)
+
+
+def _table(batch: pa.RecordBatch) -> pa.Table:
+    return with_valid_text(pa.Table.from_batches([batch]))
 
 
 def _rows_without_columns(rows: int) -> pa.Table:
@@ -110,7 +116,8 @@ class ArrowFormat(TableFormat):
         if not _is_seekable_file(facts):
             return ForwardReader(partial(_stream_chunks, facts), plan.chunk_rows[:1])
         with reading(facts.url):
-            names = [name for name in _open_file(facts, None).schema.names if name in schema.names]
+            known = set(schema.names)
+            names = [name for name in _open_file(facts, None).schema.names if name in known]
             file = _open_file(facts, names)
         return ForwardReader(partial(_file_chunks, facts.url, file), plan.chunk_rows[:-1])
 
@@ -125,8 +132,9 @@ def _open_file(facts: FileFacts, names: list[str] | None) -> pa.RecordBatchFileR
     if names is None:
         return pa.ipc.open_file(open_stored(facts.url))
     with open_stored(facts.url) as stored:
-        all_names = pa.ipc.open_file(stored).schema.names
-    options = pa.ipc.IpcReadOptions(included_fields=[all_names.index(name) for name in names])
+        schema = pa.ipc.open_file(stored).schema
+    places = [schema.get_field_index(name) for name in names]
+    options = pa.ipc.IpcReadOptions(included_fields=places)
     return pa.ipc.open_file(open_stored(facts.url), options=options)
 
 
@@ -140,10 +148,10 @@ def _file_chunks(url: str, file: pa.RecordBatchFileReader, first: int) -> Iterat
     with reading(url):
         for index in range(first, file.num_record_batches):
             batch = file.get_batch(index)
-            yield batch.num_rows, partial(pa.Table.from_batches, [batch])
+            yield batch.num_rows, partial(_table, batch)
 
 
 def _stream_chunks(facts: FileFacts, first: int) -> Iterator[Chunk]:
     with reading(facts.url), open_plain(facts.url, facts.compression) as plain:
         for batch in _open_stream(facts, plain):
-            yield batch.num_rows, partial(pa.Table.from_batches, [batch])
+            yield batch.num_rows, partial(_table, batch)

@@ -56,7 +56,8 @@ class CsvFormat(BlockFormat):
 
     def parse(self, block: bytes, plan: TablePlan, schema: pa.Schema, url: str) -> pa.Table:
         """All wanted columns as the texts they are."""
-        wanted = [name for name in plan.header if name in schema.names]
+        known = set(schema.names)
+        wanted = [name for name in plan.header if name in known]
         return self.parse_texts(block, plan.header, wanted, url, line=None)
 
     def parse_texts(

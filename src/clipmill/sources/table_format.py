@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -170,7 +171,7 @@ def check_names(names: Sequence[str], url: str) -> None:
     Raises:
         InputError: a name appears twice.
     """
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InputError(
             f"{redact_url(url)} has two columns named {twice[0]!r}. Rename one of them."

@@ -14,13 +14,14 @@ import pyarrow.json as pa_json
 
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
-from clipmill.sources.column_types import storable, widen_text
+from clipmill.sources.column_types import MAX_DEPTH, is_too_deep, storable, widen_text
 from clipmill.sources.forward import Chunk, ForwardReader
 from clipmill.sources.streams import FileFacts, open_plain, reading
 from clipmill.sources.table_format import TableFormat, TablePlan
 from clipmill.sources.table_text import BOM, BlockFormat, BlockScan, check_utf8
 
 CHUNK_ROWS = 1 << 16
+_MANY_OPENINGS = re.compile(rb'(?:[\[{]\s*(?:"[^"]*"\s*:\s*)?){%d}' % MAX_DEPTH)
 _NUMBER_BEYOND_INT64 = re.compile(rb"[:\[,]\s*-?[0-9]{19}")
 
 
@@ -67,7 +68,8 @@ def plain_types(types: Mapping[str, pa.DataType]) -> pa.Schema:
 
 def _parse_lines(block: bytes, schema: pa.Schema | None, url: str, line: int | None) -> pa.Table:
     """Objects of a block, with their own types or those of ``schema``."""
-    if not _NUMBER_BEYOND_INT64.search(block):  # Arrow would make it a float, losing digits
+    # Arrow would make such a number a float, losing digits, and is not sure to survive such depth.
+    if not _NUMBER_BEYOND_INT64.search(block) and not _MANY_OPENINGS.search(block):
         try:
             table = _parse_by_arrow(block, schema)
         except pa.ArrowInvalid:
@@ -86,6 +88,8 @@ def _parse_by_arrow(block: bytes, schema: pa.Schema | None) -> pa.Table:
             unexpected_field_behavior="infer" if schema is None else "ignore",
         ),
     )
+    if any(is_too_deep(field.type) for field in table.schema):
+        return table  # it is refused as soon as it is planned
     if schema is None and any(_has_timestamp(field.type) for field in table.schema):
         # Arrow takes texts that look like dates for dates; texts must stay what they are.
         texts = pa.schema([(field.name, _dates_as_text(field.type)) for field in table.schema])
@@ -122,6 +126,7 @@ def _objects(block: bytes, url: str, line: int | None) -> Iterator[dict[str, Any
             raise InputError(f"{where} is not JSON: {error}") from error
         if not isinstance(value, dict):
             raise InputError(f"{where} is not a JSON object but {type(value).__name__}.")
+        _check_value_depth([value], where)
         yield value
 
 
@@ -222,7 +227,26 @@ class JsonFormat(TableFormat):
             value = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{redact_url(facts.url)} is not JSON: {error}") from error
-        return table_of_rows(_rows_of_document(value, facts.url), schema)
+        rows = _rows_of_document(value, facts.url)
+        _check_value_depth(rows, redact_url(facts.url))
+        return table_of_rows(rows, schema)
+
+
+def _check_value_depth(rows: Sequence[Any], where: str) -> None:
+    level = list(rows)
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, list | dict)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return
+    raise InputError(
+        f"{where} has values that are nested more than {MAX_DEPTH} levels deep. "
+        "Leave them out, or give them as text."
+    )
 
 
 def _rows_of_document(value: Any, url: str) -> list[dict[str, Any]]:

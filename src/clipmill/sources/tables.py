@@ -13,7 +13,7 @@ import pyarrow as pa
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.sources.base import InputFile, Part
-from clipmill.sources.column_types import TextEvidence, conform, storable, unify
+from clipmill.sources.column_types import TextEvidence, check_depth, conform, storable, unify
 from clipmill.sources.forward import ForwardReader
 from clipmill.sources.streams import FileFacts, look_at
 from clipmill.sources.table_columnar import ArrowFormat, ParquetFormat
@@ -89,7 +89,9 @@ class Tables:
         if not facts.head and self._format not in ("parquet", "arrow"):
             return facts, self._format or "txt", TablePlan(rows=0, schema=_NOTHING)
         name = self._format or detect_format(facts)
-        return facts, name, FORMATS[name].plan(facts)
+        plan = FORMATS[name].plan(facts)
+        check_depth(plan.schema, url)
+        return facts, name, plan
 
     @staticmethod
     def _schemas(

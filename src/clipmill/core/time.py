@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _CLOCK = re.compile(r"^\s*(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)\s*$")
+MAX_SECONDS = 10**12
+"""Where times end; beyond it numbers of other programs, such as floats, do too."""
 _SECONDS = re.compile(r"^\s*\d+(?:\.\d+)?\s*s?\s*$")
 
 
@@ -27,17 +29,22 @@ def parse_seconds(value: str | int | float | Fraction) -> Fraction:
         clock = _CLOCK.match(value)
         if clock:
             hours, minutes, seconds = clock.groups()
-            return int(hours or 0) * 3600 + int(minutes) * 60 + Fraction(seconds)
+            return _checked(int(hours or 0) * 3600 + int(minutes) * 60 + Fraction(seconds))
         if not _SECONDS.match(value):
             raise ValueError(f"{value!r} is not a time: give seconds or HH:MM:SS.mmm")
-        return Fraction(value.strip().rstrip("s").strip())
+        return _checked(Fraction(value.strip().rstrip("s").strip()))
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value!r} is not a finite time")
         value = Fraction(repr(value))
-    time = Fraction(value)
+    return _checked(Fraction(value))
+
+
+def _checked(time: Fraction) -> Fraction:
     if time < 0:
-        raise ValueError(f"{float(time)} s is before the start of the source")
+        raise ValueError("a time before the start of the source is not a time in it")
+    if time > MAX_SECONDS:
+        raise ValueError(f"more than {MAX_SECONDS} seconds is not a time in a source")
     return time
 
 

@@ -117,10 +117,11 @@ class ShardPlan:
                 order = saved["order"] if "order" in saved.files else None
                 return cls(saved["file_rows"], saved["starts"], order)
         except _DAMAGE as error:
+            state = "gone" if isinstance(error, FileNotFoundError) else "damaged"
             raise InputError(
-                f"{os.path.basename(path)}, which says which rows make up which shard, cannot be "
-                f"read: {str(error) or type(error).__name__}. Without it the run cannot go on. "
-                "Bring the file back, or start over with --overwrite or in another folder."
+                f"{os.path.basename(path)} is {state}. It says which rows make up which shard, so "
+                "the run cannot go on without it. Bring the file back, or start over with "
+                "--overwrite or in another folder."
             ) from error
 
 

@@ -160,7 +160,7 @@ def packed(kind: str) -> bytes:
         (("x" * 4095 + "ü").encode(), "text", "txt"),
         (packed("zip"), "archive", "zip"),
         (packed("tar"), "archive", "tar"),
-        (gzip.compress(b"x"), "archive", "gz"),
+        (gzip.compress(b"x", mtime=0), "archive", "gz"),
         (b"%PDF-1.7\n", "unknown", "pdf"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "image", "jpg"),
         (b"\x89PNG\r\n\x1a\n", "image", "png"),

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 import clipmill
-from clipmill.core.errors import DownloadError
+from clipmill.core.errors import DownloadError, InputError
 from clipmill.core.outcome import Outcome
 from clipmill.run.rows import info_row
 
@@ -33,6 +33,21 @@ def test_dates_that_python_does_not_know_stay_in_the_table(origin, tmp_path):
     assert data.table().column("taken").cast(pa.int64()).to_pylist() == [2**62, 0]
     again = data.table().column("taken")[1].as_py()
     assert again == datetime.datetime(1970, 1, 1)
+
+
+def test_days_that_python_does_not_know_stay_in_the_table(origin, tmp_path):
+    days = pa.array([2**30], pa.int32()).cast(pa.date32())
+    rows = pa.table({"url": [origin.url("a.mp4")], "day": days})
+    data = clipmill.download(rows, tmp_path / "out", **HERE)
+    assert data.table().column("day").cast(pa.int32()).to_pylist() == [2**30]
+
+
+def test_a_lost_plan_is_said(origin, tmp_path):
+    urls = [origin.url("a.mp4")]
+    clipmill.download(urls, tmp_path / "out", **HERE)
+    (tmp_path / "out" / "_run" / "plan-0.npz").unlink()
+    with pytest.raises(InputError, match=r"plan-0\.npz"):
+        clipmill.download(urls, tmp_path / "out", **HERE)
 
 
 @pytest.mark.parametrize("cell", ["[[0]]", "[[0, 1, 2]]", "[[2, 1]]", "[[-1, 1]]"])

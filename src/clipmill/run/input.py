@@ -151,8 +151,9 @@ def _lasting(place: str) -> str:
 def saved_plan(given: Input, number: int, output: Folder) -> Input:
     """The same input with the plan that was saved when the run first began."""
     with tempfile.TemporaryDirectory() as folder:
-        local = Path(folder) / "plan.npz"
-        local.write_bytes(output.read_bytes(plan_name(number)))
+        local = Path(folder) / Path(plan_name(number)).name
+        if output.exists(plan_name(number)):
+            local.write_bytes(output.read_bytes(plan_name(number)))
         return replace(given, plan=ShardPlan.load(local))
 
 

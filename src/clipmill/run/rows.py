@@ -107,8 +107,9 @@ def shard_table(
 ) -> pa.Table:
     """Join input rows and their results, in order, into a shard table."""
     columns = []
+    given = {*inputs.column_names} - {"url"}  # whose secrets are taken out in the results
     for field in schema:
-        if field.name in inputs.column_names and field.name != "url":
+        if field.name in given:
             columns.append(inputs.column(field.name))
         else:
             values = [result.get(field.name) for result in results]

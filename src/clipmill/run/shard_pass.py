@@ -269,7 +269,8 @@ def _python_rows(inputs: pa.Table) -> Iterator[dict[str, Any]]:
         try:
             columns[name] = column.to_pylist()
         except (OverflowError, ValueError, pa.ArrowInvalid):  # beyond year 9999, unknown zone
-            columns[name] = column.cast(pa.int64()).to_pylist()
+            narrow = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
+            columns[name] = narrow.cast(pa.int64()).to_pylist()
     for number in range(inputs.num_rows):
         yield {name: values[number] for name, values in columns.items()}
 

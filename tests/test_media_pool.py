@@ -162,7 +162,8 @@ def test_a_process_over_its_memory_limit_fails_the_sample(tmp_path):
 
     async def main():
         async with MediaPool(1, 30, memory_limit_bytes=24_000_000) as pool:
-            with pytest.raises(ProcessError, match="2560x1440") as caught:
+            # Where memory runs out first is the allocator's affair; that it did is ours to tell.
+            with pytest.raises(ProcessError, match=r"big\.mp4") as caught:
                 await pool.call("probe", path=path)
         assert caught.value.error_class == "out_of_memory"
 

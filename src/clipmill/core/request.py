@@ -1,0 +1,105 @@
+"""What a step wants to see or hear of a span: declared here, carried out by the one decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+from clipmill.core.time import Span
+
+PixelFormat = Literal["rgb24", "gray", "yuv420p"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Frames of a span: which ones, and how they should look.
+
+    Which: at most one of ``fps``, ``every_nth``, ``count``, ``keyframes`` and ``at``; none of them
+    means every frame. Frames are chosen by the time they are shown at: the frame at a time is the
+    last one that starts at or before it, or the span's first frame.
+
+    Args:
+        fps: one frame for each of the times ``start + k / fps`` within the span, in frames/s. A
+            frame that is shown at several of them comes once, with its ``repeat``.
+        every_nth: the span's first frame and every n-th after it.
+        count: this many frames, at the middles of as many equal parts of the span.
+        keyframes: the key frames within the span.
+        at: the frames shown at these times, in seconds from the span's start, ascending.
+        short_side: scale so that the shorter side has this many pixels, the other one in
+            proportion, rounded to the nearest even number.
+        size: scale to exactly (width, height) in pixels.
+        crop: ``(x, y, width, height)`` in pixels of the picture as displayed, cut out
+            before scaling.
+        pixel_format: ``rgb24`` gives uint8 ``(H, W, 3)``, ``gray`` the luma as uint8 ``(H, W)`` in
+            full range, ``yuv420p`` limited-range planes as uint8 ``(H * 3 / 2, W)``.
+        nearest: a neighbouring frame does as well, so frames that others do not depend on may be
+            skipped undecoded.
+        loop_filter: False where small errors within blocks do no harm: the decoder may leave out
+            its loop filter, which drifts until the next key frame.
+
+    Raises:
+        ValueError: the choices contradict each other or are not positive.
+    """
+
+    fps: float | Fraction | None = None
+    every_nth: int | None = None
+    count: int | None = None
+    keyframes: bool = False
+    at: tuple[float | Fraction, ...] | None = None
+    short_side: int | None = None
+    size: tuple[int, int] | None = None
+    crop: tuple[int, int, int, int] | None = None
+    pixel_format: PixelFormat = "rgb24"
+    nearest: bool = False
+    loop_filter: bool = True
+
+    def __post_init__(self) -> None:
+        choices = (self.fps, self.every_nth, self.count, self.at)
+        if sum(choice is not None for choice in choices) + self.keyframes > 1:
+            raise ValueError("give only one of fps, every_nth, count, keyframes and at")
+        if self.short_side is not None and self.size is not None:
+            raise ValueError("give short_side or size, not both")
+        numbers = (self.fps, self.every_nth, self.count, self.short_side, *(self.size or ()))
+        if any(number is not None and not number > 0 for number in numbers):
+            raise ValueError("rates, counts and sizes must be greater than zero")
+        if self.at is not None and (any(time < 0 for time in self.at) or _falls(self.at)):
+            raise ValueError("times must be ascending and not before the span's start")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audio:
+    """Sound of a span, as float32 ``(channels, N)`` in [-1, 1].
+
+    Args:
+        rate: samples per second of each channel; None for the source's.
+        channels: 1 or 2, mixed down where there are more; None for the source's.
+
+    Raises:
+        ValueError: a number is not positive.
+    """
+
+    rate: int | None = None
+    channels: int | None = None
+
+    def __post_init__(self) -> None:
+        if any(number is not None and number <= 0 for number in (self.rate, self.channels)):
+            raise ValueError("rate and channels must be greater than zero")
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """One consumer's wish: a request and the span of the source it is about.
+
+    Args:
+        request: frames or sound.
+        span: in seconds from the source's first frame; None for all of the source.
+    """
+
+    request: Frames | Audio
+    span: Span | None = None
+
+
+def _falls(times: tuple[float | Fraction, ...]) -> bool:
+    return any(later < earlier for earlier, later in pairwise(times))

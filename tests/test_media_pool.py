@@ -19,6 +19,9 @@ from clipmill.media.pool import MediaPool
 from clipmill.media.prepare import Prepared
 from clipmill.media.probe import probe
 
+PROBE = "clipmill.media.probe:probe"
+PREPARE = "clipmill.media.prepare:prepare"
+
 
 @pytest.fixture
 def video(tmp_path):
@@ -63,9 +66,9 @@ async def every_process_gets(pool, number):
 def test_a_job_gives_what_the_function_gives(video, tmp_path):
     async def main():
         async with MediaPool(1, 30) as pool:
-            assert await pool.call("probe", path=video) == probe(video)
+            assert await pool.call(PROBE, path=video) == probe(video)
             prepared = await pool.call(
-                "prepare", path=video, wanted={"video": "mp4", "audio": "m4a"}, folder=tmp_path
+                PREPARE, path=video, wanted={"video": "mp4", "audio": "m4a"}, folder=tmp_path
             )
             assert isinstance(prepared, Prepared)
             assert set(prepared.members) == {"mp4", "m4a"}
@@ -77,9 +80,9 @@ def test_jobs_share_as_many_processes_as_allowed_and_no_more(video):
     async def main():
         async with MediaPool(2, 30) as pool:
             assert pool.process_ids() == []
-            await pool.call("probe", path=video)
+            await pool.call(PROBE, path=video)
             assert len(pool.process_ids()) == 1
-            answers = await asyncio.gather(*(pool.call("probe", path=video) for _ in range(20)))
+            answers = await asyncio.gather(*(pool.call(PROBE, path=video) for _ in range(20)))
             assert answers == [probe(video)] * 20
             assert len(pool.process_ids()) == 2
             pids = pool.process_ids()
@@ -93,13 +96,13 @@ def test_the_errors_of_a_sample_and_of_the_code_come_through(tmp_path):
         async with MediaPool(1, 30) as pool:
             (tmp_path / "a.mp4").write_text("no video")
             with pytest.raises(ProcessError, match="not a media file") as caught:
-                await pool.call("probe", path=tmp_path / "a.mp4")
+                await pool.call(PROBE, path=tmp_path / "a.mp4")
             assert caught.value.error_class == "unreadable"
             (pid,) = pool.process_ids()
             with pytest.raises(TypeError, match="unexpected keyword"):
-                await pool.call("probe", wrong=1)
-            with pytest.raises(KeyError):
-                await pool.call("eval", path="1")
+                await pool.call(PROBE, wrong=1)
+            with pytest.raises(AttributeError):
+                await pool.call("builtins:evaluate", path="1")
             assert pool.process_ids() == [pid]
 
     asyncio.run(main())
@@ -108,10 +111,10 @@ def test_the_errors_of_a_sample_and_of_the_code_come_through(tmp_path):
 def test_a_process_that_died_at_rest_is_replaced_and_the_job_done(video):
     async def main():
         async with MediaPool(1, 30) as pool:
-            await pool.call("probe", path=video)
+            await pool.call(PROBE, path=video)
             (pid,) = pool.process_ids()
             os.kill(pid, signal.SIGKILL)
-            assert await pool.call("probe", path=video) == probe(video)
+            assert await pool.call(PROBE, path=video) == probe(video)
             assert pool.process_ids() != [pid]
 
     asyncio.run(main())
@@ -123,9 +126,9 @@ def test_a_job_that_two_processes_do_not_survive_fails_alone(endless, video, num
         async with MediaPool(1, 30) as pool:
             async with every_process_gets(pool, number):
                 with pytest.raises(ProcessError, match=f"died of {number.name}") as caught:
-                    await pool.call("probe", path=endless)
+                    await pool.call(PROBE, path=endless)
             assert caught.value.error_class == "decoder_crashed"
-            assert (await pool.call("probe", path=video)).integrity == "ok"
+            assert (await pool.call(PROBE, path=video)).integrity == "ok"
 
     asyncio.run(main())
 
@@ -133,12 +136,35 @@ def test_a_job_that_two_processes_do_not_survive_fails_alone(endless, video, num
 def test_a_job_that_never_ends_fails_alone(endless, video):
     async def main():
         async with MediaPool(1, 0.3) as pool:
-            with pytest.raises(ProcessError, match=r"did not finish within 0\.3 s") as caught:
-                await pool.call("probe", path=endless)
+            with pytest.raises(ProcessError, match=r"did not get on for 0\.3 s") as caught:
+                await pool.call(PROBE, path=endless)
             assert caught.value.error_class == "decoder_hung"
             assert pool.process_ids() == []
         async with MediaPool(1, 30) as pool:
-            assert (await pool.call("probe", path=video)).integrity == "ok"
+            assert (await pool.call(PROBE, path=video)).integrity == "ok"
+
+    asyncio.run(main())
+
+
+def test_a_job_that_gets_on_may_take_longer_than_its_deadline(tmp_path, monkeypatch):
+    (tmp_path / "slow_jobs.py").write_text(
+        "import time\n"
+        "from clipmill.media.pulse import beat\n"
+        "def work(beating):\n"
+        "    for _ in range(30):\n"
+        "        time.sleep(0.05)\n"
+        "        if beating:\n"
+        "            beat()\n"
+        "    return 'done'\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def main():
+        async with MediaPool(1, 0.6) as pool:
+            assert await pool.call("slow_jobs:work", beating=True) == "done"
+            with pytest.raises(ProcessError, match=r"did not get on for 0\.6 s") as caught:
+                await pool.call("slow_jobs:work", beating=False)
+            assert caught.value.error_class == "decoder_hung"
 
     asyncio.run(main())
 
@@ -146,13 +172,13 @@ def test_a_job_that_never_ends_fails_alone(endless, video):
 def test_a_job_given_up_by_its_caller_takes_its_process_along(endless, video):
     async def main():
         async with MediaPool(1, 30) as pool:
-            await pool.call("probe", path=video)
+            await pool.call(PROBE, path=video)
             (pid,) = pool.process_ids()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
-                    await pool.call("probe", path=endless)
+                    await pool.call(PROBE, path=endless)
             assert not alive(pid)
-            assert (await pool.call("probe", path=video)).integrity == "ok"
+            assert (await pool.call(PROBE, path=video)).integrity == "ok"
 
     asyncio.run(main())
 
@@ -164,7 +190,7 @@ def test_a_process_over_its_memory_limit_fails_the_sample(tmp_path):
         async with MediaPool(1, 30, memory_limit_bytes=24_000_000) as pool:
             # Where memory runs out first is the allocator's affair; that it did is ours to tell.
             with pytest.raises(ProcessError, match=r"big\.mp4") as caught:
-                await pool.call("probe", path=path)
+                await pool.call(PROBE, path=path)
         assert caught.value.error_class == "out_of_memory"
 
     asyncio.run(main())
@@ -173,7 +199,7 @@ def test_a_process_over_its_memory_limit_fails_the_sample(tmp_path):
 def test_closing_the_pool_ends_what_is_under_way(endless):
     async def main():
         pool = MediaPool(1, 30)
-        call = asyncio.create_task(pool.call("probe", path=endless))
+        call = asyncio.create_task(pool.call(PROBE, path=endless))
         while not pool.process_ids():
             await asyncio.sleep(0)
         pool.close()
@@ -194,8 +220,8 @@ from clipmill.media.pool import MediaPool
 
 async def main():
     pool = MediaPool(2, 30)
-    await asyncio.gather(*(pool.call("probe", path=Path({str(video)!r})) for _ in range(8)))
-    busy = asyncio.create_task(pool.call("probe", path=Path({str(endless)!r})))
+    await asyncio.gather(*(pool.call({PROBE!r}, path=Path({str(video)!r})) for _ in range(8)))
+    busy = asyncio.create_task(pool.call({PROBE!r}, path=Path({str(endless)!r})))
     await asyncio.sleep(0.1)
     print(*pool.process_ids(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,7 @@ _STDERR_TAIL_BYTES = 2000
 _DEATH_WAIT_SECONDS = 1.0
 _START_SECONDS = 60.0
 _ATTEMPTS = 2
+_PULSES_PER_DEADLINE = 4
 # Frame buffers go back to the allocator, not to the system and from there again for every file:
 # measured, a quarter of a probe's time. glibc reads these; others ignore them.
 _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "33554432"}
@@ -32,7 +34,7 @@ class MediaPool:
 
     Args:
         processes: how many jobs run at once.
-        deadline_seconds: a job that takes longer is ended.
+        deadline_seconds: a job that does not get on for so long is ended.
         memory_limit_bytes: private memory of one process; None for no limit.
     """
 
@@ -46,10 +48,11 @@ class MediaPool:
         self._alive: set[_MediaProcess] = set()
 
     async def call(self, function: str, **arguments: Any) -> Any:
-        """Run one of ``clipmill.media.process.FUNCTIONS`` in a media process.
+        """Run a function in a media process.
 
         Args:
-            function: its name, such as ``prepare``.
+            function: where it is, such as ``clipmill.media.prepare:prepare``. By name, since a
+                worker itself need not load what only media processes use.
             arguments: passed on; must be picklable.
 
         Raises:
@@ -104,7 +107,8 @@ class MediaPool:
         self.close()
 
     def _start(self) -> _MediaProcess:
-        process = _MediaProcess(self._memory_limit_bytes)
+        pulse_seconds = self._deadline_seconds / _PULSES_PER_DEADLINE
+        process = _MediaProcess(pulse_seconds, self._memory_limit_bytes)
         self._alive.add(process)
         return process
 
@@ -124,10 +128,11 @@ class _ProcessLostError(Exception):
 
 
 class _MediaProcess:
-    def __init__(self, memory_limit_bytes: int | None) -> None:
+    def __init__(self, pulse_seconds: float, memory_limit_bytes: int | None) -> None:
         ours, theirs = socket.socketpair()
         # -P: what lies in the user's working directory is not imported.
         command = [sys.executable, "-P", "-m", "clipmill.media.process", str(theirs.fileno())]
+        command += ["--pulse-seconds", str(pulse_seconds)]
         if memory_limit_bytes:
             command += ["--memory-limit-bytes", str(memory_limit_bytes)]
         with theirs:
@@ -156,6 +161,8 @@ class _MediaProcess:
     async def ask(self, job: tuple[str, dict[str, Any]], deadline_seconds: float) -> Any:
         """Send a job and wait for its answer; the start of the process is not on its clock.
 
+        Each sign that the job gets on sets the clock back.
+
         Raises:
             _ProcessLostError: the process died, or did not answer in time.
             RunError: the process gave up while starting.
@@ -167,15 +174,19 @@ class _MediaProcess:
 
     async def _answer(self, job: tuple[str, dict[str, Any]] | None, seconds: float) -> Any:
         answer = self._pending = self._loop.create_future()
-        self._loop.add_reader(self._connection.fileno(), self._receive, answer)
         try:
-            if job:
-                self._connection.send(job)
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as clock:
+
+                def restart() -> None:
+                    clock.reschedule(self._loop.time() + seconds)
+
+                self._loop.add_reader(self._connection.fileno(), self._receive, answer, restart)
+                if job:
+                    self._connection.send(job)
                 return await answer
         except TimeoutError:
             raise _ProcessLostError(
-                f"the decoder did not finish within {seconds:g} s", "decoder_hung"
+                f"the decoder did not get on for {seconds:g} s", "decoder_hung"
             ) from None
         except (EOFError, ConnectionError):
             raise self._lost() from None
@@ -197,15 +208,22 @@ class _MediaProcess:
         if self._pending:
             self._pending.cancel()
 
-    def _receive(self, answer: asyncio.Future[Any]) -> None:
-        # Answers are small and written in one piece, so this does not wait for the rest of one.
-        self._loop.remove_reader(self._connection.fileno())
+    def _receive(self, answer: asyncio.Future[Any], restart: Callable[[], None]) -> None:
         if answer.done():
+            self._loop.remove_reader(self._connection.fileno())
             return
         try:
-            answer.set_result(self._connection.recv())
+            # Messages are written in one piece, so this does not wait long for the rest of one.
+            message = self._connection.recv()
         except (EOFError, ConnectionError) as error:
+            self._loop.remove_reader(self._connection.fileno())
             answer.set_exception(error)
+            return
+        if message is None:
+            restart()
+            return
+        self._loop.remove_reader(self._connection.fileno())
+        answer.set_result(message)
 
     def _drain_stderr(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -1,38 +1,82 @@
 """The media process: takes one job at a time over a socket, and may be killed at any moment.
 
-Run as ``python -m clipmill.media.process``; it imports PyAV and nothing else that is heavy, so
-that a worker can afford several.
+Run as ``python -m clipmill.media.process``; by itself it imports PyAV and nothing else that is
+heavy, so that a worker can afford several. A job names the function it wants.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import pickle
 import resource
 import select
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 from clipmill.core.errors import ClipmillError, ProcessError
-from clipmill.media.prepare import prepare
-from clipmill.media.probe import probe
+from clipmill.media import prepare  # noqa: F401  # what nearly every job needs, loaded beforehand
+from clipmill.media.pulse import beats
+
+_STACK_BYTES = 512 * 1024
+"""Of a thread that does next to nothing; the usual 8 MiB count against the memory limit."""
 
 _OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"prepare": prepare, "probe": probe}
+
+class Pulse:
+    """Tells the other side now and then that the job under way got on.
+
+    Args:
+        connection: to the pool.
+        seconds: how often.
+    """
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self._busy = threading.Event()
+        self._sending = threading.Lock()
+        threading.Thread(target=self._tell, daemon=True).start()
+
+    def begin(self) -> None:
+        """A job is under way."""
+        self._busy.set()
+
+    def end(self, answer: tuple[bool, Any]) -> None:
+        """Send the job's answer, after which nothing more is told of it."""
+        with self._sending:
+            self._busy.clear()
+            self._connection.send(answer)
+
+    def _tell(self) -> None:
+        seen = beats()
+        while True:
+            self._busy.wait()
+            time.sleep(self._seconds)
+            now = beats()
+            with self._sending:
+                if self._busy.is_set() and now != seen:
+                    self._connection.send(None)
+            seen = now
 
 
-def serve(connection: Connection) -> None:
+def serve(connection: Connection, pulse: Pulse) -> None:
     """Say that we are ready, then answer jobs until the other side hangs up.
 
-    A job is ``(function name, keyword arguments)``; its answer is ``(True, result)`` or
-    ``(False, exception)``. Being ready is an answer too.
+    A job is ``("module:function", keyword arguments)``; its answer is ``(True, result)`` or
+    ``(False, exception)``. Being ready is an answer too. None is no answer: it says that the job
+    under way got on since the last one.
+
+    Args:
+        connection: to the pool.
+        pulse: tells that jobs get on.
     """
     connection.send((True, None))
     while True:
@@ -40,16 +84,20 @@ def serve(connection: Connection) -> None:
             name, arguments = connection.recv()
         except (EOFError, ConnectionResetError):
             return
-        try:
-            answer: tuple[bool, Any] = (True, FUNCTIONS[name](**arguments))
-        except MemoryError:
-            error = ProcessError(
-                "the media process ran into its memory limit", error_class="out_of_memory"
-            )
-            answer = (False, error)
-        except Exception as error:  # noqa: BLE001  # raised again on the other side
-            answer = (False, _portable(_blamed(error)))
-        connection.send(answer)
+        pulse.begin()
+        pulse.end(_answer(name, arguments))
+
+
+def _answer(name: str, arguments: dict[str, Any]) -> tuple[bool, Any]:
+    try:
+        module, _, function = name.partition(":")
+        return True, getattr(importlib.import_module(module), function)(**arguments)
+    except MemoryError:
+        return False, ProcessError(
+            "the media process ran into its memory limit", error_class="out_of_memory"
+        )
+    except Exception as error:  # noqa: BLE001  # raised again on the other side
+        return False, _portable(_blamed(error))
 
 
 def _blamed(error: Exception) -> Exception:
@@ -103,14 +151,17 @@ def main() -> None:
     """Serve the socket named on the command line."""
     parser = argparse.ArgumentParser(prog="clipmill.media.process")
     parser.add_argument("descriptor", type=int)
+    parser.add_argument("--pulse-seconds", type=float, default=5.0)
     parser.add_argument("--memory-limit-bytes", type=int)
     arguments = parser.parse_args()
+    threading.stack_size(_STACK_BYTES)
     # Ctrl-C goes to the whole group, but it is the parent who decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_the_parent(arguments.descriptor)
-    _limit(arguments.memory_limit_bytes)
     with Connection(arguments.descriptor) as connection:
-        serve(connection)
+        pulse = Pulse(connection, arguments.pulse_seconds)
+        _limit(arguments.memory_limit_bytes)
+        serve(connection, pulse)
 
 
 if __name__ == "__main__":

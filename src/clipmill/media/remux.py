@@ -16,6 +16,7 @@ import av
 
 from clipmill.core.errors import ProcessError
 from clipmill.media.containers import Container, container_of
+from clipmill.media.pulse import beat
 from clipmill.media.pyav import as_fraction, create_media, main_audio, main_video, open_media
 
 _LOSSY_BIT_RATE = {"aac": 192_000, "libmp3lame": 192_000, "libopus": 160_000}
@@ -109,6 +110,7 @@ def _decoded(reader: Any, stream: Any) -> Iterator[Any]:
     first_error: av.FFmpegError | None = None
     count = 0
     for packet in reader.demux(stream):
+        beat()
         try:
             frames = packet.decode()
         except av.error.InvalidDataError as error:
@@ -186,6 +188,7 @@ def _packets(reader: Any, streams: list[Any]) -> Iterator[tuple[Fraction, Any]]:
     """Yield (decoding time in seconds, packet) of these streams alone."""
     _read_only(reader, streams)
     for packet in reader.demux(*streams):
+        beat()
         if not packet.size:
             continue
         when = packet.dts if packet.dts is not None else packet.pts

@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 
+from clipmill.media.pulse import beat
 from clipmill.media.pyav import as_fraction, known_time
 
 # Gaps between frames that differ by this many ticks are rounding, not a variable frame rate.
@@ -152,6 +153,7 @@ def _walk(
     broken = False
     try:
         for packet in container.demux(*streams):
+            beat()
             if packet.size and not packet.is_discard:
                 _note(packet, seen[packet.stream_index])
     except av.error.InvalidDataError:

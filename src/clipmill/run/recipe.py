@@ -122,7 +122,7 @@ class RunSpec(Config):
     media_processes: int = Field(default=2, ge=1, le=64)
     """Processes per worker that read media; they may crash or hang without harm."""
     sample_timeout_seconds: float = Field(default=120.0, gt=0)
-    """Time a media process may take for one file before it is killed."""
+    """Time a media process may spend on one file without getting on before it is killed."""
     media_memory_bytes: ByteSize = ByteSize(4_000_000_000)
     """Memory a media process may take before the file it reads fails."""
     ahead_bytes: ByteSize = ByteSize(2_000_000_000)

@@ -227,7 +227,7 @@ class SourceWork:
 
     async def _prepare(self, fetched: Fetched, worked: Worked) -> None:
         prepared = await self._bench.pool.call(
-            "prepare",
+            "clipmill.media.prepare:prepare",
             path=fetched.path,
             audio_path=fetched.audio_path,
             wanted=dict(self._bench.recipe.write.encode_formats),

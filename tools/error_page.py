@@ -70,6 +70,10 @@ PROCESS = {
         "`--encode-formats video=mkv` or `video=original`",
     ),
     "forbidden_container": ("A playlist, picture or text that poses as media.", ""),
+    "crop_outside": (
+        "The part to cut out does not lie within the picture.",
+        "give the crop in pixels of the picture as displayed",
+    ),
     "too_many_pixels": ("Larger frames than are decoded.", ""),
     "too_long": ("Longer than `max_duration_seconds`.", "another dataset with a larger one"),
     "too_large_for_format": ("Too large for one row of this format.", "`--format webdataset`"),

@@ -13,6 +13,7 @@ from typing import Any
 from clipmill.core.errors import ProcessError
 from clipmill.media import colors
 from clipmill.media.facts import AudioFacts, Probe, VideoFacts
+from clipmill.media.geometry import displayed_size
 from clipmill.media.pyav import (
     as_fraction,
     describe_format,
@@ -102,7 +103,7 @@ def _video_facts(container: Any, stream: Any, line: Timeline) -> VideoFacts:
     summary = describe_format(container)
     rotation = _rotation(summary, stream.index)
     ratio = as_fraction(stream.sample_aspect_ratio)
-    width, height = _displayed(context.width, context.height, ratio, rotation)
+    width, height = displayed_size(context.width, context.height, ratio, rotation)
     pixels = context.format
     depth = max((part.bits for part in pixels.components), default=None) if pixels else None
     return VideoFacts(
@@ -152,15 +153,6 @@ def _audio_facts(stream: Any, line: Timeline) -> AudioFacts:
         start_seconds=_seconds(line.start_seconds),
         duration_seconds=_seconds(line.duration_seconds),
     )
-
-
-def _displayed(width: int, height: int, ratio: Fraction | None, rotation: int) -> tuple[int, int]:
-    """Size with square pixels: the longer way of a stored pixel is kept, as players do."""
-    if ratio and ratio > 1:
-        width = round(width * ratio)
-    elif ratio:
-        height = round(height / ratio)
-    return (height, width) if rotation in (90, 270) else (width, height)
 
 
 def _rotation(summary: str, stream_index: int) -> int:

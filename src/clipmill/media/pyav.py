@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -147,6 +147,13 @@ def main_video(container: Any) -> Any | None:
 def main_audio(container: Any) -> Any | None:
     """The audio meant when one is meant: the default one, then the first."""
     return max(container.streams.audio, key=_is_default, default=None)
+
+
+def read_only(container: Any, streams: Sequence[Any]) -> None:
+    """Leave all other streams unread, which a demuxer then does not even get from disk."""
+    for stream in container.streams:
+        keep = stream in streams
+        stream.discard = av.stream.Discard.default if keep else av.stream.Discard.all
 
 
 def _video_rank(stream: Any) -> tuple[bool, int]:

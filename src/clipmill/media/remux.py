@@ -17,7 +17,14 @@ import av
 from clipmill.core.errors import ProcessError
 from clipmill.media.containers import Container, container_of
 from clipmill.media.pulse import beat
-from clipmill.media.pyav import as_fraction, create_media, main_audio, main_video, open_media
+from clipmill.media.pyav import (
+    as_fraction,
+    create_media,
+    main_audio,
+    main_video,
+    open_media,
+    read_only,
+)
 
 _LOSSY_BIT_RATE = {"aac": 192_000, "libmp3lame": 192_000, "libopus": 160_000}
 # Tags that say what a stream is; ``alpha_mode`` marks a WebM whose pixels may be transparent.
@@ -106,7 +113,7 @@ def transcode_audio(source: Path, target: Path, *, extension: str) -> None:
 
 def _decoded(reader: Any, stream: Any) -> Iterator[Any]:
     """Yield the frames of one stream; a packet that cannot be decoded costs only itself."""
-    _read_only(reader, [stream])
+    read_only(reader, [stream])
     first_error: av.FFmpegError | None = None
     count = 0
     for packet in reader.demux(stream):
@@ -186,7 +193,7 @@ def _copy_stream(writer: Any, stream: Any) -> Any:
 
 def _packets(reader: Any, streams: list[Any]) -> Iterator[tuple[Fraction, Any]]:
     """Yield (decoding time in seconds, packet) of these streams alone."""
-    _read_only(reader, streams)
+    read_only(reader, streams)
     for packet in reader.demux(*streams):
         beat()
         if not packet.size:
@@ -199,13 +206,6 @@ def _packets(reader: Any, streams: list[Any]) -> Iterator[tuple[Fraction, Any]]:
             )
         packet.dts = when
         yield when * (as_fraction(packet.time_base) or Fraction(1)), packet
-
-
-def _read_only(reader: Any, streams: list[Any]) -> None:
-    for stream in reader.streams:
-        if stream not in streams:
-            # The demuxer then does not even read it from disk.
-            stream.discard = av.stream.Discard.all
 
 
 def _make_dts_rise(packet: Any, last: dict[int, int], stream: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import av
 
 from clipmill.media.pulse import beat
-from clipmill.media.pyav import as_fraction, known_time
+from clipmill.media.pyav import as_fraction, known_time, read_only
 
 # Gaps between frames that differ by this many ticks are rounding, not a variable frame rate.
 _ROUNDING_TICKS = 2
@@ -146,9 +146,7 @@ def _from_index(stream: Any, file_size: int, line: Timeline) -> None:
 def _walk(
     container: Any, streams: Sequence[Any], lines: dict[int, Timeline], *, keyframes: bool
 ) -> None:
-    for stream in container.streams:
-        if stream not in streams:
-            stream.discard = av.stream.Discard.all
+    read_only(container, streams)
     seen = {stream.index: _Packets() for stream in streams}
     broken = False
     try:

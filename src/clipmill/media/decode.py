@@ -1,0 +1,235 @@
+"""One decode of a file, which gives every consumer exactly the frames and samples it asked for."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from clipmill.core.errors import ProcessError
+from clipmill.core.request import Audio, Frames, Want
+from clipmill.media.choose import Choice, choose
+from clipmill.media.frame_index import FrameIndex
+from clipmill.media.pyav import as_fraction, main_audio, main_video, open_media
+from clipmill.media.scale import Scaler
+from clipmill.media.sound import Sound, decode_sound
+from clipmill.media.sound_index import SoundIndex
+from clipmill.media.video import VideoReader
+from clipmill.media.walk import walk
+
+
+@dataclass(slots=True, eq=False)
+class Picture:
+    """One frame of one want.
+
+    Args:
+        want: index into the wants.
+        number: the frame's number in order of showing; 0 is the source's first.
+        pts: when it is shown, in ticks of the source.
+        seconds: when it is shown, exact, from time zero.
+        repeat: at how many of the wanted times it is shown; at least 1.
+        keyframe: whether it was coded without reference to others.
+        frame: ``av.VideoFrame``, upright, with square pixels, cut and scaled, in the wanted
+            pixel format.
+        source: ``av.VideoFrame`` as it came from the decoder.
+    """
+
+    want: int
+    number: int
+    pts: int
+    seconds: Fraction
+    repeat: int
+    keyframe: bool
+    frame: Any
+    source: Any
+
+    @property
+    def pts_seconds(self) -> float:
+        """When it is shown, in seconds from time zero."""
+        return float(self.seconds)
+
+    @property
+    def pixels(self) -> np.ndarray[Any, Any]:
+        """The picture as the array that its request promises."""
+        array: np.ndarray[Any, Any] = self.frame.to_ndarray()
+        return array
+
+
+class MediaFile:
+    """One open media file, as a context manager.
+
+    Args:
+        path: a local file.
+
+    Attributes:
+        frames: its main video's frames; None for sound alone.
+        sound: its main audio; None when there is none that can be decoded.
+        decoded_frames: how many frames have been decoded so far.
+        decoded_seconds: how much of the video that was, each frame lasting until the next.
+
+    Raises:
+        ProcessError: on entering or decoding: the file cannot be read.
+    """
+
+    frames: FrameIndex | None
+    sound: SoundIndex | None
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.decoded_frames = 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._container = stack.enter_context(open_media(self.path))
+            video, audio = main_video(self._container), main_audio(self._container)
+            self.frames, self.sound = walk(self._container, video, audio)
+            if self.frames is None and self.sound is None:
+                raise ProcessError(
+                    f"{self.path.name} holds no frame and no sound that could be decoded",
+                    error_class="no_packets",
+                )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def decode(self, wants: Sequence[Want]) -> Iterator[Picture | Sound]:
+        """Yield the pictures and pieces of sound that are wanted, in order of time.
+
+        Args:
+            wants: what to show and to play of which spans; those for sound are given nothing
+                where there is none, and likewise for pictures.
+
+        Raises:
+            ProcessError: nothing could be decoded, or a crop is not within the picture.
+        """
+        runs: list[Iterator[Picture | Sound]] = []
+        if self.frames and any(isinstance(want.request, Frames) for want in wants):
+            runs.append(self._pictures(self.frames, wants))
+        if self.sound and any(isinstance(want.request, Audio) for want in wants):
+            runs.append(self._sounds(self.sound, wants))
+        yield from heapq.merge(*runs, key=_time)
+
+    def _open(self) -> Any:
+        return self._stack.enter_context(open_media(self.path))
+
+    def _sounds(self, index: SoundIndex, wants: Sequence[Want]) -> Iterator[Sound]:
+        container = self._open()
+        heard = [
+            (number, want.request, want.span)
+            for number, want in enumerate(wants)
+            if isinstance(want.request, Audio)
+        ]
+        yield from decode_sound(container, main_audio(container), index, heard)
+
+    def _pictures(self, index: FrameIndex, wants: Sequence[Want]) -> Iterator[Picture]:
+        consumers = [
+            _Consumer(number, want.request, choose(want.request, want.span, index))
+            for number, want in enumerate(wants)
+            if isinstance(want.request, Frames)
+        ]
+        last = max(consumer.last for consumer in consumers)
+        if last < 0:
+            return
+        container = self._open()
+        stream: Any = main_video(container)
+        scalers = _Scalers(as_fraction(stream.sample_aspect_ratio))
+        before: tuple[int, Any] | None = None
+        for number, frame in VideoReader(container, stream, index).frames(last):
+            self.decoded_frames += 1
+            if before:
+                yield from self._show(index, before, number, consumers, scalers)
+            before = number, frame
+        if before:
+            yield from self._show(index, before, len(index), consumers, scalers)
+
+    def _show(
+        self,
+        index: FrameIndex,
+        shown: tuple[int, Any],
+        following: int,
+        consumers: Sequence[_Consumer],
+        scalers: _Scalers,
+    ) -> Iterator[Picture]:
+        """Give a frame to all who want it; it is shown until the following one that there is."""
+        number, frame = shown
+        scalers.begin(frame)
+        for consumer in consumers:
+            repeat = consumer.take(number, following)
+            if repeat:
+                yield Picture(
+                    want=consumer.want,
+                    number=number,
+                    pts=frame.pts,
+                    seconds=index.seconds(number),
+                    repeat=repeat,
+                    keyframe=frame.key_frame,
+                    frame=scalers.scale(consumer.request),
+                    source=frame,
+                )
+
+
+class _Consumer:
+    """One want and how far it has been served."""
+
+    def __init__(self, want: int, request: Frames, choice: Choice) -> None:
+        self.want = want
+        self.request = request
+        self.choice = choice
+        self._served = 0
+
+    @property
+    def last(self) -> int:
+        """The last frame it wants; -1 for none."""
+        return int(self.choice.numbers[-1]) if len(self.choice.numbers) else -1
+
+    def take(self, number: int, following: int) -> int:
+        """How many times a frame counts that is shown until the following one."""
+        choice, first = self.choice, self._served
+        if number not in choice.frames:
+            return 0
+        self._served = int(np.searchsorted(choice.numbers, following))
+        repeats = choice.repeats[first : self._served]
+        if not choice.by_time:
+            repeats = repeats[choice.numbers[first : self._served] == number]
+        return int(repeats.sum())
+
+
+class _Scalers:
+    """Each distinct look of a frame, made once."""
+
+    def __init__(self, ratio: Fraction | None) -> None:
+        self._ratio = ratio
+        self._scalers: dict[tuple[Any, ...], Scaler] = {}
+        self._made: dict[tuple[Any, ...], Any] = {}
+        self._frame: Any = None
+
+    def begin(self, frame: Any) -> None:
+        self._frame = frame
+        self._made.clear()
+
+    def scale(self, request: Frames) -> Any:
+        look = (request.crop, request.short_side, request.size, request.pixel_format)
+        if look not in self._made:
+            if look not in self._scalers:
+                self._scalers[look] = Scaler(request, self._ratio)
+            self._made[look] = self._scalers[look].scale(self._frame)
+        return self._made[look]
+
+
+def _time(piece: Picture | Sound) -> Fraction:
+    return piece.seconds if isinstance(piece, Picture) else piece.start_seconds

@@ -1,0 +1,235 @@
+"""Which frames a video holds and when each is shown, learnt from one walk over its packets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from clipmill.core.time import Span
+from clipmill.media.pyav import as_fraction, known_time
+
+# What a stream without any times is taken to have, as libav does.
+_UNKNOWN_RATE = Fraction(25)
+_VP8_SHOWN = 0x10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameIndex:
+    """Every frame of one video in order of showing; nothing was decoded to learn it.
+
+    Frames that an edit list or a discard flag hides are left out, and so are those whose data lie
+    beyond the end of a truncated file.
+
+    Args:
+        pts: int64 (frames,), when each frame is shown, in ticks. Where a file's clock jumps back,
+            what follows goes on where the part before it ends.
+        keyframe: bool (frames,), whether each frame can be decoded without others.
+        time_base: seconds per tick.
+        end_pts: where the last frame ends, exclusive, in ticks.
+        packet: int64 (frames,), each frame's packet, counted in order of decoding.
+        packets: what is known of each packet, in order of decoding.
+        ordered_by_decoder: the file does not say in which order its frames are shown; the
+            decoder's order is theirs, and such a file is decoded from its start.
+    """
+
+    pts: np.ndarray[Any, Any]
+    keyframe: np.ndarray[Any, Any]
+    time_base: Fraction
+    end_pts: int
+    packet: np.ndarray[Any, Any]
+    packets: Packets
+    ordered_by_decoder: bool
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def first_pts(self) -> int:
+        """When the first frame is shown, in ticks: time zero of the source."""
+        return int(self.pts[0])
+
+    @property
+    def end_seconds(self) -> Fraction:
+        """Where the last frame ends, in exact seconds from time zero."""
+        return (self.end_pts - self.first_pts) * self.time_base
+
+    def seconds(self, number: int) -> Fraction:
+        """When a frame is shown, in exact seconds from time zero."""
+        return (int(self.pts[number]) - self.first_pts) * self.time_base
+
+    def at(self, time: Fraction) -> int:
+        """The number of the last frame that starts at or before a time, or 0."""
+        ticks = self.first_pts + time // self.time_base
+        return max(int(np.searchsorted(self.pts, ticks, side="right")) - 1, 0)
+
+    def within(self, span: Span) -> range:
+        """The numbers of the frames that start within a span."""
+        start, end = (
+            self.first_pts + -(-time // self.time_base) for time in (span.start, span.end)
+        )
+        first, last = np.searchsorted(self.pts, (start, end))
+        return range(int(first), int(last))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packets:
+    """The packets of one video in order of decoding, as int64 and bool arrays.
+
+    Args:
+        number: the number of the frame each packet holds, -1 where none is shown.
+        keyframe: whether decoding can begin there.
+        pts: as in the file, in ticks; the least int64 when missing.
+        dts: likewise.
+        size: bytes.
+    """
+
+    number: np.ndarray[Any, Any]
+    keyframe: np.ndarray[Any, Any]
+    pts: np.ndarray[Any, Any]
+    dts: np.ndarray[Any, Any]
+    size: np.ndarray[Any, Any]
+
+
+class IndexBuilder:
+    """Takes a video's packets in the order of the file and makes the index.
+
+    Args:
+        stream: the video.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._time_base = as_fraction(stream.time_base) or Fraction(1)
+        self._is_vp8 = stream.codec_context.name in ("vp8", "libvpx")
+        self._rows: list[tuple[int, int, int, int, bool, bool]] = []
+        self._blocks: list[np.ndarray[Any, Any]] = []
+
+    def add(self, packet: Any) -> None:
+        """Note one packet; those without data are none."""
+        shown = not (packet.is_discard or packet.is_corrupt)
+        if self._is_vp8 and shown:
+            shown = bool(memoryview(packet)[0] & _VP8_SHOWN)
+        self._rows.append(
+            (
+                _or_missing(packet.pts),
+                _or_missing(packet.dts),
+                packet.duration or 0,
+                packet.size,
+                packet.is_keyframe,
+                shown,
+            )
+        )
+        if len(self._rows) == _BLOCK:
+            self._pack()
+
+    def _pack(self) -> None:
+        # Tuples of a day-long video would take a gigabyte.
+        self._blocks.append(np.array(self._rows, dtype=np.int64).reshape(-1, 6))
+        self._rows.clear()
+
+    def finish(self) -> FrameIndex | None:
+        """The index; None when no frame is shown."""
+        self._pack()
+        raw_pts, dts, duration, size, keyframe, shown = np.concatenate(self._blocks).T
+        keyframe, shown = keyframe.astype(bool), shown.astype(bool)
+        if not shown.any():
+            return None
+        pts, is_timed = self._times(raw_pts, dts)
+        if is_timed:
+            second = round(1 / self._time_base)
+            pts = _forward(pts, duration, keyframe & shown, second)
+        serials = np.flatnonzero(shown)
+        serials = serials[np.argsort(pts[serials], kind="stable")]
+        number = np.full(len(shown), -1, dtype=np.int64)
+        number[serials] = np.arange(len(serials))
+        pts = pts[serials]
+        return FrameIndex(
+            pts=pts,
+            keyframe=keyframe[serials],
+            time_base=self._time_base,
+            end_pts=_end(pts, int(duration[serials[-1]])),
+            packet=serials,
+            packets=Packets(number, keyframe, raw_pts, dts, size),
+            ordered_by_decoder=not is_timed or self._tells_no_order(serials, pts),
+        )
+
+    def _times(
+        self, pts: np.ndarray[Any, Any], dts: np.ndarray[Any, Any]
+    ) -> tuple[np.ndarray[Any, Any], bool]:
+        """Every packet's time, and whether the file gave any."""
+        pts = np.where(pts == _MISSING, dts, pts)
+        known = pts != _MISSING
+        if known.all():
+            return pts, True
+        rate = as_fraction(self._stream.average_rate) or _UNKNOWN_RATE
+        order = np.arange(len(pts))
+        # Exact as long as a frame lasts whole ticks, which raw streams' time bases see to.
+        even = np.array([round(n / rate / self._time_base) for n in range(len(pts))], np.int64)
+        if not known.any():
+            return even, False
+        before = np.maximum.accumulate(np.where(known, order, -1))
+        after = np.flatnonzero(known)[0]
+        anchor = np.where(before < 0, after, before)
+        return np.where(known, pts, pts[anchor] + even[order] - even[anchor]), True
+
+    def _tells_no_order(self, serials: np.ndarray[Any, Any], pts: np.ndarray[Any, Any]) -> bool:
+        """Whether times are made up, so that they do not tell the order of showing.
+
+        An AVI has no times of showing, an MPEG program stream has them for some frames; libav
+        makes up the others, in the order of decoding or some of them twice.
+        """
+        if (np.diff(pts) == 0).any():
+            return True
+        is_avi = self._stream.container.format.name == "avi"
+        reorders = bool(self._stream.codec_context.has_b_frames)
+        return is_avi and reorders and bool((np.diff(serials) > 0).all())
+
+
+_MISSING = int(np.iinfo(np.int64).min)
+_BLOCK = 1 << 14
+
+
+def _or_missing(ticks: int | None) -> int:
+    ticks = known_time(ticks)
+    return _MISSING if ticks is None else ticks
+
+
+def _forward(
+    pts: np.ndarray[Any, Any],
+    duration: np.ndarray[Any, Any],
+    keyframe: np.ndarray[Any, Any],
+    second: int,
+) -> np.ndarray[Any, Any]:
+    """Times that go on where a file's clock jumps back, as in joined broadcasts.
+
+    Whatever is decoded before a key frame is shown before it, in every codec; so a key frame that
+    claims to be earlier begins a new count. One that is only a little early is held back instead,
+    else every such slip would move sound and picture apart.
+    """
+    latest = np.maximum.accumulate(pts)
+    if not (keyframe[1:] & (pts[1:] < latest[:-1])).any():
+        return pts
+    forward, shift, last, end = [], 0, int(pts[0]), int(pts[0])
+    for time, length, is_key in zip(
+        pts.tolist(), duration.tolist(), keyframe.tolist(), strict=True
+    ):
+        time += shift
+        if is_key and time < last - second:
+            shift += end - time
+            time = end
+        elif is_key:
+            time = max(time, last)
+        forward.append(time)
+        if time >= last:
+            last, end = time, time + max(length, 1)
+    return np.array(forward, dtype=np.int64)
+
+
+def _end(pts: np.ndarray[Any, Any], last_duration: int) -> int:
+    if last_duration > 0 or len(pts) < 2:
+        return int(pts[-1]) + max(last_duration, 1)
+    # The last packet says no length: it lasts as long as those before it on average.
+    return int(pts[-1]) + max(round(int(pts[-1] - pts[0]) / (len(pts) - 1)), 1)

@@ -1,0 +1,167 @@
+"""Sound as float samples, at exact positions and the wanted rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from clipmill.core.request import Audio
+from clipmill.core.time import Span
+from clipmill.media.pulse import beat
+from clipmill.media.pyav import as_fraction, read_only
+from clipmill.media.sound_index import SoundIndex
+
+Samples = np.ndarray[Any, Any]
+# A clock that differs from the count of samples by less is rounding and jitter, not a gap.
+_TOLERANCE_SECONDS = Fraction(20, 1000)
+_JUMP_SECONDS = 1
+_BLOCK_SECONDS = 1
+
+
+@dataclass(slots=True, eq=False)
+class Sound:
+    """A piece of sound of one want.
+
+    Args:
+        want: index into the wants.
+        start_seconds: its first sample, in exact seconds from time zero.
+        samples: float32 (channels, N) in [-1, 1].
+    """
+
+    want: int
+    start_seconds: Fraction
+    samples: Samples
+
+
+def decode_sound(
+    container: Any, stream: Any, index: SoundIndex, wants: Sequence[tuple[int, Audio, Span | None]]
+) -> Iterator[Sound]:
+    """Yield the pieces of sound that are wanted, in order of time.
+
+    Samples of a wanted rate lie at ``index.start_seconds + k / rate``, whatever the span; a span
+    holds those with ``start <= time < end``. Where a file has a gap there is silence.
+
+    Args:
+        container: open, its packets not yet used up.
+        stream: the audio.
+        index: from when to when it sounds.
+        wants: (index, request, span) of each.
+    """
+    end = max((span.end for _, _, span in wants if span), default=Fraction(0))
+    endless = any(span is None for _, _, span in wants)
+    outputs = [_Output(index, request, part) for request, part in _alike(wants).items()]
+    for position, samples in _placed(_decoded(container, stream), index):
+        for output in outputs:
+            yield from output.take(samples)
+        if not endless and index.start_seconds + Fraction(position, index.rate) >= end:
+            break
+    for output in outputs:
+        yield from output.finish()
+
+
+def _alike(
+    wants: Sequence[tuple[int, Audio, Span | None]],
+) -> dict[Audio, list[tuple[int, Span | None]]]:
+    groups: dict[Audio, list[tuple[int, Span | None]]] = {}
+    for number, request, span in wants:
+        groups.setdefault(request, []).append((number, span))
+    return groups
+
+
+class _Output:
+    """One rate and number of channels, and the wants that ask for it."""
+
+    def __init__(
+        self, index: SoundIndex, request: Audio, wants: Sequence[tuple[int, Span | None]]
+    ) -> None:
+        self._index = index
+        self._rate = request.rate or index.rate
+        channels = request.channels or index.channels
+        layout = index.layout if channels == index.channels else {1: "mono", 2: "stereo"}[channels]
+        self._resampler = None
+        if (self._rate, channels) != (index.rate, index.channels):
+            self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
+        self._position = 0
+        self._wants = [(number, *self._samples_of(span)) for number, span in wants]
+
+    def _samples_of(self, span: Span | None) -> tuple[int, int | None]:
+        if span is None:
+            return 0, None
+        start, end = (
+            math.ceil((time - self._index.start_seconds) * self._rate)
+            for time in (span.start, span.end)
+        )
+        return max(start, 0), max(end, 0)
+
+    def take(self, samples: Samples) -> Iterator[Sound]:
+        if self._resampler is None:
+            yield from self._give(samples)
+            return
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self._index.layout)
+        frame.sample_rate = self._index.rate
+        frame.time_base = Fraction(1, self._index.rate)
+        for part in self._resampler.resample(frame):
+            yield from self._give(part.to_ndarray())
+
+    def finish(self) -> Iterator[Sound]:
+        for part in self._resampler.resample(None) if self._resampler else ():
+            yield from self._give(part.to_ndarray())
+
+    def _give(self, samples: Samples) -> Iterator[Sound]:
+        first, count = self._position, samples.shape[1]
+        self._position += count
+        for number, start, end in self._wants:
+            low = max(start - first, 0)
+            high = count if end is None else min(end - first, count)
+            if low < high:
+                time = self._index.start_seconds + Fraction(first + low, self._rate)
+                yield Sound(number, time, samples[:, low:high])
+
+
+def _placed(frames: Iterator[Any], index: SoundIndex) -> Iterator[tuple[int, Samples]]:
+    """Yield (position after them, samples), from the first on, without gaps or overlaps."""
+    position, moved = 0, Fraction(0)
+    to_float: dict[tuple[str, str, int], Any] = {}
+    for frame in frames:
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind not in to_float:
+            to_float[kind] = av.AudioResampler(format="fltp", layout=index.layout, rate=index.rate)
+        if frame.pts is not None:
+            time = frame.pts * (as_fraction(frame.time_base) or Fraction(1)) - index.start
+            late = time + moved - Fraction(position, index.rate)
+            if late < -_JUMP_SECONDS:
+                moved -= late
+            elif late > _TOLERANCE_SECONDS:
+                for count in _blocks(round(late * index.rate), index.rate * _BLOCK_SECONDS):
+                    position += count
+                    yield position, np.zeros((index.channels, count), dtype=np.float32)
+        for part in to_float[kind].resample(frame):
+            samples = part.to_ndarray()
+            position += samples.shape[1]
+            yield position, samples
+
+
+def _blocks(total: int, size: int) -> Iterator[int]:
+    for first in range(0, total, size):
+        yield min(size, total - first)
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield the frames of one stream; a packet that cannot be decoded costs only itself."""
+    read_only(container, [stream])
+    try:
+        for packet in container.demux(stream):
+            beat()
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            yield from frames
+    except av.error.InvalidDataError:
+        return  # a truncated file ends there

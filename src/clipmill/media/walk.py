@@ -1,0 +1,41 @@
+"""One walk over a file's packets: which frames it holds, and from when to when it sounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+
+from clipmill.media.frame_index import FrameIndex, IndexBuilder
+from clipmill.media.pulse import beat
+from clipmill.media.pyav import read_only
+from clipmill.media.sound_index import SoundIndex, SoundIndexBuilder
+
+
+def walk(container: Any, video: Any, audio: Any) -> tuple[FrameIndex | None, SoundIndex | None]:
+    """Index the main video and the main audio; a broken file's part that can be read counts.
+
+    Args:
+        container: just opened; its packets are used up afterwards.
+        video: its main video, or None.
+        audio: its main audio, or None.
+    """
+    frames = IndexBuilder(video) if video and video.codec_context else None
+    samples = SoundIndexBuilder(audio) if audio and audio.codec_context else None
+    builders: dict[int, IndexBuilder | SoundIndexBuilder] = {}
+    if frames:
+        builders[video.index] = frames
+    if samples:
+        builders[audio.index] = samples
+    streams = [stream for stream in container.streams if stream.index in builders]
+    read_only(container, streams)
+    try:
+        for packet in container.demux(*streams):
+            beat()
+            if packet.size:
+                builders[packet.stream_index].add(packet)
+    except av.error.InvalidDataError:
+        pass  # what came before it is there
+    index = frames.finish() if frames else None
+    zero = index.first_pts * index.time_base if index else None
+    return index, samples.finish(zero) if samples else None

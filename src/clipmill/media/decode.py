@@ -72,7 +72,6 @@ class MediaFile:
         frames: its main video's frames; None for sound alone.
         sound: its main audio; None when there is none that can be decoded.
         decoded_frames: how many frames have been decoded so far.
-        decoded_seconds: how much of the video that was, each frame lasting until the next.
 
     Raises:
         ProcessError: on entering or decoding: the file cannot be read.
@@ -84,6 +83,8 @@ class MediaFile:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.decoded_frames = 0
+        self._decoded_ticks = 0
+        self._video: VideoReader | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -106,6 +107,11 @@ class MediaFile:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+    @property
+    def decoded_seconds(self) -> Fraction:
+        """How much video was decoded so far, each frame lasting until the next one is shown."""
+        return self._decoded_ticks * self.frames.time_base if self.frames else Fraction(0)
 
     def decode(self, wants: Sequence[Want]) -> Iterator[Picture | Sound]:
         """Yield the pictures and pieces of sound that are wanted, in order of time.
@@ -142,15 +148,21 @@ class MediaFile:
             for number, want in enumerate(wants)
             if isinstance(want.request, Frames)
         ]
-        last = max(consumer.last for consumer in consumers)
-        if last < 0:
+        wanted = np.unique(np.concatenate([consumer.choice.numbers for consumer in consumers]))
+        if not len(wanted):
             return
-        container = self._open()
-        stream: Any = main_video(container)
-        scalers = _Scalers(as_fraction(stream.sample_aspect_ratio))
+        spare = np.ones(len(index), dtype=bool)
+        for consumer in consumers:
+            if not consumer.request.nearest:
+                spare[consumer.choice.numbers] = False
+        if self._video is None:
+            self._video = VideoReader(self._open, self._container, index)
+        loop_filter = any(consumer.request.loop_filter for consumer in consumers)
+        scalers = _Scalers(as_fraction(self._video.stream.sample_aspect_ratio))
         before: tuple[int, Any] | None = None
-        for number, frame in VideoReader(container, stream, index).frames(last):
+        for number, frame in self._video.frames(wanted, spare, loop_filter=loop_filter):
             self.decoded_frames += 1
+            self._decoded_ticks += index.duration(number)
             if before:
                 yield from self._show(index, before, number, consumers, scalers)
             before = number, frame
@@ -192,11 +204,6 @@ class _Consumer:
         self.choice = choice
         self._served = 0
 
-    @property
-    def last(self) -> int:
-        """The last frame it wants; -1 for none."""
-        return int(self.choice.numbers[-1]) if len(self.choice.numbers) else -1
-
     def take(self, number: int, following: int) -> int:
         """How many times a frame counts that is shown until the following one."""
         choice, first = self.choice, self._served
@@ -204,7 +211,7 @@ class _Consumer:
             return 0
         self._served = int(np.searchsorted(choice.numbers, following))
         repeats = choice.repeats[first : self._served]
-        if not choice.by_time:
+        if not (choice.by_time or self.request.nearest):
             repeats = repeats[choice.numbers[first : self._served] == number]
         return int(repeats.sum())
 

@@ -14,6 +14,9 @@ from clipmill.media.pyav import as_fraction, known_time
 # What a stream without any times is taken to have, as libav does.
 _UNKNOWN_RATE = Fraction(25)
 _VP8_SHOWN = 0x10
+_BLOCK = 1 << 14
+MISSING = int(np.iinfo(np.int64).min)
+"""Stands for a timestamp that a packet does not have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +63,11 @@ class FrameIndex:
         """When a frame is shown, in exact seconds from time zero."""
         return (int(self.pts[number]) - self.first_pts) * self.time_base
 
+    def duration(self, number: int) -> int:
+        """How long a frame is shown, in ticks."""
+        after = self.pts[number + 1] if number + 1 < len(self) else self.end_pts
+        return int(after - self.pts[number])
+
     def at(self, time: Fraction) -> int:
         """The number of the last frame that starts at or before a time, or 0."""
         ticks = self.first_pts + time // self.time_base
@@ -81,16 +89,19 @@ class Packets:
     Args:
         number: the number of the frame each packet holds, -1 where none is shown.
         keyframe: whether decoding can begin there.
+        time: when each is shown or would be, in ticks, as ``FrameIndex.pts``.
         pts: as in the file, in ticks; the least int64 when missing.
-        dts: likewise.
         size: bytes.
+        temporal_layers: frames that seem to be needed by no other may be needed by those of a
+            higher layer.
     """
 
     number: np.ndarray[Any, Any]
     keyframe: np.ndarray[Any, Any]
+    time: np.ndarray[Any, Any]
     pts: np.ndarray[Any, Any]
-    dts: np.ndarray[Any, Any]
     size: np.ndarray[Any, Any]
+    temporal_layers: bool
 
 
 class IndexBuilder:
@@ -103,7 +114,9 @@ class IndexBuilder:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._time_base = as_fraction(stream.time_base) or Fraction(1)
-        self._is_vp8 = stream.codec_context.name in ("vp8", "libvpx")
+        codec = stream.codec_context.codec.canonical_name
+        self._is_vp8, self._is_hevc = codec == "vp8", codec == "hevc"
+        self._has_layers = False
         self._rows: list[tuple[int, int, int, int, bool, bool]] = []
         self._blocks: list[np.ndarray[Any, Any]] = []
 
@@ -112,6 +125,8 @@ class IndexBuilder:
         shown = not (packet.is_discard or packet.is_corrupt)
         if self._is_vp8 and shown:
             shown = bool(memoryview(packet)[0] & _VP8_SHOWN)
+        if self._is_hevc and not self._has_layers:
+            self._has_layers = _temporal_layer(memoryview(packet)) > 0
         self._rows.append(
             (
                 _or_missing(packet.pts),
@@ -145,6 +160,7 @@ class IndexBuilder:
         serials = serials[np.argsort(pts[serials], kind="stable")]
         number = np.full(len(shown), -1, dtype=np.int64)
         number[serials] = np.arange(len(serials))
+        packets = Packets(number, keyframe, pts, raw_pts, size, self._has_layers)
         pts = pts[serials]
         return FrameIndex(
             pts=pts,
@@ -152,7 +168,7 @@ class IndexBuilder:
             time_base=self._time_base,
             end_pts=_end(pts, int(duration[serials[-1]])),
             packet=serials,
-            packets=Packets(number, keyframe, raw_pts, dts, size),
+            packets=packets,
             ordered_by_decoder=not is_timed or self._tells_no_order(serials, pts),
         )
 
@@ -160,8 +176,8 @@ class IndexBuilder:
         self, pts: np.ndarray[Any, Any], dts: np.ndarray[Any, Any]
     ) -> tuple[np.ndarray[Any, Any], bool]:
         """Every packet's time, and whether the file gave any."""
-        pts = np.where(pts == _MISSING, dts, pts)
-        known = pts != _MISSING
+        pts = np.where(pts == MISSING, dts, pts)
+        known = pts != MISSING
         if known.all():
             return pts, True
         rate = as_fraction(self._stream.average_rate) or _UNKNOWN_RATE
@@ -188,13 +204,16 @@ class IndexBuilder:
         return is_avi and reorders and bool((np.diff(serials) > 0).all())
 
 
-_MISSING = int(np.iinfo(np.int64).min)
-_BLOCK = 1 << 14
+def _temporal_layer(data: memoryview) -> int:
+    """The layer of an HEVC packet, from the header of its first unit (H.265, 7.3.1.2)."""
+    # Both a start code and a length take three or four bytes.
+    header = 3 if bytes(data[:3]) == b"\0\0\1" else 4
+    return max((data[header + 1] & 7) - 1, 0) if len(data) > header + 1 else 0
 
 
 def _or_missing(ticks: int | None) -> int:
     ticks = known_time(ticks)
-    return _MISSING if ticks is None else ticks
+    return MISSING if ticks is None else ticks
 
 
 def _forward(

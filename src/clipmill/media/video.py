@@ -1,76 +1,192 @@
-"""The decoder's frames in order of showing, each with its number."""
+"""The decoder's frames in order of showing, each with its number, decoding as little as needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 from typing import Any
 
 import av
+import numpy as np
 
-from clipmill.media.frame_index import FrameIndex
+from clipmill.media.frame_index import MISSING, FrameIndex
+from clipmill.media.plan import Stretch, earlier, plan
 from clipmill.media.pulse import beat
-from clipmill.media.pyav import read_only
+from clipmill.media.pyav import main_video, read_only
+
+# Decoders that leave out a frame no other needs before they decode it, and are none the worse.
+_SKIPS_UNNEEDED = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
+# Containers whose seek lands on the packets that the index knows.
+_SEEKABLE = ("mov,", "matroska")
+# Reading on costs a few microseconds a packet, a seek some hundred.
+_SEEK_PACKETS = 200
+_UNKNOWN = np.iinfo(np.int64).max
+# How often decoding is begun one key frame earlier when the first frame wanted does not come.
+_EARLIER_STARTS = 2
 
 
 class VideoReader:
-    """Decodes one video, from its start.
+    """Decodes the main video of one file.
 
     Args:
-        container: open, its packets not yet used up.
-        stream: the video.
-        index: its frames.
+        open_container: opens the file.
+        container: the file as opened once already; its packets may be used up.
+        index: the video's frames.
+
+    Attributes:
+        stream: the video, of the container in use.
     """
 
-    def __init__(self, container: Any, stream: Any, index: FrameIndex) -> None:
-        self._container = container
-        self._stream = stream
+    def __init__(
+        self, open_container: Callable[[], Any], container: Any, index: FrameIndex
+    ) -> None:
+        self._open = open_container
         self._index = index
+        self._loop_filter = True
+        self._first_error: av.FFmpegError | None = None
+        self._use(container)
 
-    def frames(self, last: int) -> Iterator[tuple[int, Any]]:
-        """Yield (number, ``av.VideoFrame``) in order of showing.
+    def frames(
+        self, wanted: np.ndarray[Any, Any], spare: np.ndarray[Any, Any], *, loop_filter: bool
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (number, ``av.VideoFrame``) in order of showing; others than the wanted come too.
 
         A damaged packet costs only itself.
 
         Args:
-            last: number of the last frame that is wanted; later ones may come.
+            wanted: int64 (N,), numbers of frames, rising.
+            spare: bool (frames,), which may be left out if no other frame needs them.
+            loop_filter: False to decode without, which is cheaper and not exact.
 
         Raises:
             av.FFmpegError: nothing at all could be decoded.
         """
-        first_error: av.FFmpegError | None = None
-        count, shown = 0, -1
-        index = self._index
-        read_only(self._container, [self._stream])
-        for packet in self._packets():
+        if loop_filter != self._loop_filter:
+            self._loop_filter = loop_filter
+            self._use(self._open())
+        self._first_error = None
+        skippable = np.ones(len(self._index.packets.number), dtype=bool)
+        skippable[self._index.packet[~spare]] = False
+        if not self._can_skip():
+            skippable[:] = False
+        shown = -1
+        for stretch in plan(self._index, wanted):
+            for number, frame in self._stretch(stretch, skippable):
+                if number > shown:  # a damaged file may tell out of turn
+                    shown = number
+                    frame.pts = int(self._index.pts[number])
+                    frame.time_base = self._index.time_base
+                    yield number, frame
+                if number > wanted[-1]:
+                    return
+        if self._first_error and shown < 0:
+            raise self._first_error
+
+    def _use(self, container: Any) -> None:
+        self._container = container
+        stream: Any = main_video(container)
+        self.stream, self._decoder = stream, stream.codec_context
+        if not self._loop_filter:
+            self._decoder.options = {**self._decoder.options, "skip_loop_filter": "all"}
+        self._place = _UNKNOWN
+        read_only(container, [self.stream])
+        self._demuxed: Iterator[Any] = container.demux(self.stream)
+
+    def _can_skip(self) -> bool:
+        packets = self._index.packets
+        codec = self._decoder.codec.canonical_name
+        ordered = self._index.ordered_by_decoder
+        return codec in _SKIPS_UNNEEDED and not packets.temporal_layers and not ordered
+
+    def _stretch(
+        self, stretch: Stretch, skippable: np.ndarray[Any, Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Decode one stretch, from earlier on if the first frame that is wanted does not come."""
+        for attempt in range(_EARLIER_STARTS + 1):
+            frames = self._decode(stretch, skippable)
+            first = next(frames, None)
+            came = first is not None and first[0] <= stretch.wanted
+            if came or not stretch.first or attempt == _EARLIER_STARTS:
+                if first:
+                    yield first
+                yield from frames
+                return
+            frames.close()
+            stretch = earlier(self._index, stretch)
+
+    def _decode(
+        self, stretch: Stretch, skippable: np.ndarray[Any, Any]
+    ) -> Generator[tuple[int, Any], None, None]:
+        index, times = self._index, self._index.packets.time
+        packets = self._packets(stretch)
+        first = next(packets)  # which may have opened the file anew
+        decoder = self._decoder
+        if decoder.is_open:
+            decoder.flush_buffers()
+        decoder.skip_frame = "DEFAULT"
+        # What is shown before the key frame that decoding began at was decoded without its like.
+        begin = times[stretch.first] if stretch.first else times.min()
+        count, skips = 0, False
+        for packet in chain([first], packets):
+            if packet and skippable[packet.pts] != skips:
+                skips = not skips
+                decoder.skip_frame = "NONREF" if skips else "DEFAULT"
             try:
-                frames = self._stream.codec_context.decode(packet)
+                frames = decoder.decode(packet)
             except av.error.InvalidDataError as error:
-                first_error = first_error or error
+                self._first_error = self._first_error or error
                 continue
             for frame in frames:
-                # Output order of a decoder is the order of showing, whatever the file says.
-                number = count if index.ordered_by_decoder else int(index.packets.number[frame.pts])
-                count += 1
-                if number <= shown or number >= len(index):
-                    continue  # hidden, or told out of turn by a damaged file
-                shown = number
-                frame.pts, frame.time_base = int(index.pts[number]), index.time_base
-                yield number, frame
-            if shown >= last:
-                return
-        if first_error and not count:
-            raise first_error
+                serial, count = frame.pts, count + 1
+                if serial is None or times[serial] < begin:
+                    continue
+                # The order of a decoder's output is the order of showing, whatever the file says.
+                ordered = index.ordered_by_decoder
+                number = count - 1 if ordered else int(index.packets.number[serial])
+                if 0 <= number < len(index):
+                    yield number, frame
 
-    def _packets(self) -> Iterator[Any]:
-        """Yield the packets, each bearing its place in order of decoding for a time, then None."""
-        serial = 0
+    def _packets(self, stretch: Stretch) -> Iterator[Any]:
+        """Yield a stretch's packets, each bearing its place for a timestamp, and None to end."""
+        self._go_to(stretch.first)
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._demuxed:
                 beat()
-                if packet.size:  # an empty one would end the decoder's work
-                    packet.pts = serial
-                    serial += 1
+                if not packet.size:  # an empty one would end the decoder's work
+                    continue
+                serial = packet.pts = self._place
+                self._place = serial + 1
+                if serial >= stretch.first:
                     yield packet
+                if serial >= stretch.last:
+                    break
         except av.error.InvalidDataError:
-            pass  # as the index knows
+            self._place = len(self._index.packets.number)  # as the index knows
         yield None
+
+    def _go_to(self, first: int) -> None:
+        """Make the next packet the one at a place, or one before it."""
+        seekable = self._container.format.name.startswith(_SEEKABLE)
+        near = self._place + _SEEK_PACKETS if seekable else len(self._index.packets.number)
+        if self._place <= first < near:
+            return
+        if not (seekable and self._seek(first)):
+            self._use(self._open())
+            self._place = 0
+
+    def _seek(self, first: int) -> bool:
+        """Seek to a packet or one before it; False when it is not known where that led."""
+        packets = self._index.packets
+        if packets.pts[first] == MISSING:
+            return False
+        self._container.seek(int(packets.pts[first]), stream=self.stream)
+        demuxed = self._container.demux(self.stream)
+        packet = next((packet for packet in demuxed if packet.size), None)
+        if packet is None or packet.pts is None:
+            return False
+        same = (packets.pts == packet.pts) & (packets.size == packet.size)
+        found = np.flatnonzero(same)
+        if len(found) != 1 or found[0] > first:
+            return False
+        self._place, self._demuxed = int(found[0]), chain([packet], demuxed)
+        return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from clipmill.core.time import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,22 @@ class Subtitle:
     end_seconds: float
     text: str
     automatic: bool = False
+
+
+def subtitles_within(lines: Iterable[Subtitle], span: Span) -> list[Subtitle]:
+    """The subtitle lines that are shown within a span, of every language, timed from its start.
+
+    Args:
+        lines: of the source.
+        span: of the source, in exact seconds; lines that reach beyond it are cut to it.
+    """
+    start, end = span.start_seconds, span.end_seconds
+    return [
+        replace(
+            line,
+            start_seconds=max(line.start_seconds, start) - start,
+            end_seconds=min(line.end_seconds, end) - start,
+        )
+        for line in lines
+        if line.start_seconds < end and line.end_seconds > start
+    ]

@@ -90,8 +90,13 @@ def create_media(path: Path, muxer: str, options: dict[str, str] | None = None) 
 
 
 @contextmanager
-def translated_errors(path: Path | str) -> Iterator[None]:
-    """Turn what libav raises inside the context into ``ProcessError``, with its own last words."""
+def translated_errors(path: Path | str, *, writing: bool = False) -> Iterator[None]:
+    """Turn what libav raises inside the context into ``ProcessError``, with its own last words.
+
+    Args:
+        path: the file in question.
+        writing: whether it is being made, rather than read.
+    """
     previous = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
@@ -105,6 +110,8 @@ def translated_errors(path: Path | str) -> Iterator[None]:
                     # No fault of this file: it ends the run, not the sample.
                     raise OSError(code, os.strerror(code)) from error
                 messages = [message.strip() for _, _, message in logs]
+                if writing:
+                    raise _encode_failed(error, path, messages) from error
                 raise _translate(error, path, messages) from error
     finally:
         av.logging.set_level(previous[0])
@@ -202,6 +209,15 @@ def _translate(error: Exception, path: Path | str, messages: list[str]) -> Proce
     return ProcessError(
         f"{_name(path)} cannot be read as video or audio: {reason}" + f" ({words})" * bool(words),
         error_class=error_class,
+    )
+
+
+def _encode_failed(error: Exception, path: Path | str, messages: list[str]) -> ProcessError:
+    reason = getattr(error, "strerror", None) or str(error)
+    words = "; ".join(dict.fromkeys(messages[-3:]))
+    return ProcessError(
+        f"{_name(path)} cannot be written: {reason}" + f" ({words})" * bool(words),
+        error_class="encode_failed",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from operator import itemgetter
@@ -64,7 +64,8 @@ def remux(
         chosen = _choose(picture, sound, streams)
         for stream in chosen:
             _refuse_mismatch(stream, kind, extension)
-        options = {**kind.options, **_exact_start(kind.muxer, chosen)}
+        bases = [as_fraction(stream.time_base) for stream in chosen]
+        options = {**kind.options, **exact_start(kind.muxer, [base for base in bases if base])}
         writer = stack.enter_context(create_media(target, kind.muxer, options))
         outputs = {id(stream): _copy_stream(writer, stream) for stream in chosen}
         inputs = {id(stream.container): stream.container for stream in chosen}
@@ -150,15 +151,19 @@ def _refuse_mismatch(stream: Any, kind: Container, extension: str) -> None:
         raise mismatch(codec, stream.type, extension)
 
 
-def _exact_start(muxer: str, streams: list[Any]) -> dict[str, str]:
-    """Options that keep the first timestamp of every stream as it is."""
+def exact_start(muxer: str, time_bases: Sequence[Fraction]) -> dict[str, str]:
+    """Options that keep the first timestamp of every stream as it is.
+
+    Args:
+        muxer: libav's name of the container format.
+        time_bases: of the streams, in seconds per tick.
+    """
     if muxer in ("matroska", "webm"):
         # Else everything is shifted when sound starts before zero, as AAC does.
         return {"avoid_negative_ts": "disabled"}
     if muxer in ("mp4", "mov", "ipod"):
         # An mp4 writes starts in units of its own; these must divide those of the streams.
-        bases = [as_fraction(stream.time_base) for stream in streams]
-        units = math.lcm(*(base.denominator for base in bases if base))
+        units = math.lcm(*(base.denominator for base in time_bases))
         return {"movie_timescale": str(units)} if units < _MAX_TIMESCALE else {}
     return {}
 

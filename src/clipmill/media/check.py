@@ -1,0 +1,164 @@
+"""Every file that was made is read again: whole, as long as promised, the right pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipmill.core.errors import ProcessError
+from clipmill.media.probe import probe
+from clipmill.media.pyav import as_fraction, open_media
+
+_THUMBNAIL_SIDE = 32
+# Mean difference of luma, of 255. Coarse coding without the loop filter stays below 4.
+_DIFFERENT = 12
+# Containers round times to milliseconds, and sound ends with a whole packet.
+_PICTURE_SECONDS = Fraction(2, 1000)
+_SOUND_SECONDS = Fraction(1, 10)
+
+Thumbnail = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a file should be.
+
+    Args:
+        frame_count: pictures in it; 0 for sound alone.
+        seconds: how long its pictures last, or its sound where there are none.
+        last_seconds: when its last picture is shown, from its first.
+        sound_end_seconds: when its sound ends, from the clip's start; None for no sound.
+        thumbnails: of the first and the last picture, as they went into the encoder.
+    """
+
+    frame_count: int
+    seconds: Fraction
+    last_seconds: Fraction
+    sound_end_seconds: Fraction | None
+    thumbnails: tuple[Thumbnail | None, Thumbnail | None]
+
+
+def thumbnail(frame: Any) -> Thumbnail:
+    """A tiny picture to compare by: luma as int16 (32, 32).
+
+    Args:
+        frame: PyAV's frame.
+    """
+    small = frame.reformat(_THUMBNAIL_SIDE, _THUMBNAIL_SIDE, "gray", threads=1)
+    return small.to_ndarray().astype(np.int16)  # type: ignore[no-any-return]
+
+
+def check_file(path: Path, promise: Promise) -> dict[str, Any]:
+    """Read a file that was made, and decode its pictures cheaply to the end.
+
+    Frames that no other depends on are counted but not decoded, and the loop filter is left out.
+
+    Args:
+        path: the file.
+        promise: what it should be.
+
+    Returns:
+        What it is, as ``Probe.row``.
+
+    Raises:
+        ProcessError: it is something else (``clip_check_failed``).
+    """
+    try:
+        facts = probe(path)
+        problem = None if facts.integrity == "ok" else f"it is {facts.integrity}"
+        problem = problem or _difference(path, promise)
+    except ProcessError as error:
+        problem = error.message
+    if problem:
+        raise ProcessError(
+            f"{path.name} was made but is not what it should be: {problem}",
+            error_class="clip_check_failed",
+        )
+    return facts.row()
+
+
+def _difference(path: Path, promise: Promise) -> str | None:
+    with open_media(path) as container:
+        video = container.streams.video[0] if promise.frame_count else None
+        seen = _Seen(promise)
+        for packet in container.demux():
+            if packet.stream is video:
+                seen.look(packet)
+            elif packet.size:
+                seen.listen(packet)
+    return seen.problem() if video else seen.sound_problem()
+
+
+class _Seen:
+    """What reading a file shows, against what was promised."""
+
+    def __init__(self, promise: Promise) -> None:
+        self._promise = promise
+        self._count = 0
+        self._start: Fraction | None = None
+        self._end = Fraction(0)
+        self._sound_end: Fraction | None = None
+        self._thumbnails: list[Thumbnail | None] = [None, None]
+
+    def look(self, packet: Any) -> None:
+        context, base = packet.stream.codec_context, as_fraction(packet.time_base) or Fraction(1)
+        if not self._count:
+            context.options = {**context.options, "skip_loop_filter": "all"}
+        if packet.size:
+            seconds = packet.pts * base
+            if self._start is None:
+                self._start = seconds
+            self._count += 1
+            self._end = max(self._end, seconds + (packet.duration or 0) * base)
+            # Pictures that no other depends on are left out, but for those that are compared.
+            matters = self._place(seconds) is not None
+            context.skip_frame = "DEFAULT" if matters else "NONREF"
+        for frame in packet.decode():
+            place = self._place(frame.pts * base)
+            if place is not None:
+                small = thumbnail(frame)
+                self._thumbnails[place] = small
+                if self._promise.frame_count == 1:
+                    self._thumbnails = [small, small]
+
+    def listen(self, packet: Any) -> None:
+        base = as_fraction(packet.time_base) or Fraction(1)
+        end = (packet.pts + (packet.duration or 0)) * base
+        self._sound_end = max(self._sound_end or end, end)
+
+    def _place(self, seconds: Fraction) -> int | None:
+        """0 for the first picture, 1 for the last, None for any other."""
+        since = seconds - (self._start or 0)
+        if abs(since) <= _PICTURE_SECONDS:
+            return 0
+        return 1 if abs(since - self._promise.last_seconds) <= _PICTURE_SECONDS else None
+
+    def problem(self) -> str | None:
+        """What is wrong, in words; None when nothing is."""
+        promise = self._promise
+        if self._count != promise.frame_count:
+            return f"it holds {self._count} frames instead of {promise.frame_count}"
+        for name, made, meant in zip(
+            ("first", "last"), self._thumbnails, promise.thumbnails, strict=True
+        ):
+            if made is None:
+                return f"its {name} frame cannot be decoded"
+            if meant is not None and np.abs(made - meant).mean() > _DIFFERENT:
+                return f"its {name} frame is not the one of the source"
+        return self.sound_problem()
+
+    def sound_problem(self) -> str | None:
+        """What is wrong with the sound, in words; None when nothing is."""
+        meant = self._promise.sound_end_seconds
+        if meant is None:
+            return None
+        start = self._start or 0
+        if self._sound_end is None:
+            return "it has no sound"
+        if abs(self._sound_end - start - meant) > _SOUND_SECONDS:
+            return f"its sound ends at {float(self._sound_end):g} s, not at {float(meant):g} s"
+        return None

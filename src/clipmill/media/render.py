@@ -1,0 +1,82 @@
+"""All clips of one source: decoded once, every clip encoded as its frames come by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from clipmill.core.edit import Edit
+from clipmill.core.errors import ProcessError
+from clipmill.media.clip_plan import Traits, plan_files
+from clipmill.media.clip_work import ClipOrder, ClipWork, Rendered
+from clipmill.media.decode import MediaFile
+from clipmill.media.facts import Probe
+from clipmill.media.probe import probe
+
+
+def render_clips(
+    path: Path | str,
+    orders: Sequence[ClipOrder],
+    edit: Edit,
+    wanted: Mapping[str, str],
+    folder: Path,
+) -> list[Rendered | ProcessError]:
+    """Make all clips of one source.
+
+    Args:
+        path: the source, a local file.
+        orders: the clips; they may overlap.
+        edit: how they are made.
+        wanted: ``video`` and ``audio``, each with the extension wanted, such as
+            ``{"video": "mp4", "audio": "m4a"}``.
+        folder: where files are written, named after the orders.
+
+    Returns:
+        For each order, in the same order, the clip or why there is none; one that fails does no
+        harm to others.
+
+    Raises:
+        ProcessError: the source cannot be read, lacks what is wanted, or a container does not
+            hold a codec.
+    """
+    facts = probe(path)
+    with MediaFile(path) as media:
+        plans = plan_files(traits_of(media, facts), edit, wanted)
+        clips = [ClipWork(order, media, plans, folder) for order in orders]
+        routes = [(clip, number) for clip in clips for number in range(len(clip.wants))]
+        try:
+            for piece in media.decode([clip.wants[number] for clip, number in routes]):
+                clip, want = routes[piece.want]
+                clip.take(want, piece)
+        except ProcessError as error:
+            for clip in clips:
+                clip.fail(error)
+        return [clip.finish() for clip in clips]
+
+
+def traits_of(media: MediaFile, facts: Probe) -> Traits:
+    """What must be known of an open source before its clips are made."""
+    video, index, sound = facts.video, media.frames, media.sound
+    frame_rate, time_base = Fraction(25), Fraction(1, 1000)
+    if index is not None:
+        time_base, frame_rate = index.time_base, len(index) / index.end_seconds
+    return Traits(
+        width=video.width if video and index is not None else None,
+        height=video.height if video and index is not None else None,
+        time_base=time_base,
+        frame_rate=_nominal(frame_rate),
+        rotation_degrees=video.rotation_degrees if video else 0,
+        sound_rate=sound.rate if sound else None,
+        channels=sound.channels if sound else 0,
+        layout=sound.layout if sound else "",
+        language=facts.audio[0].language if facts.audio else None,
+    )
+
+
+def _nominal(rate: Fraction) -> Fraction:
+    """An average as a rate that encoders can write: within a thousandth, of small numbers."""
+    return min(
+        (Fraction(round(rate * base), base) for base in (1, 1001)),
+        key=lambda near: abs(near - rate),
+    )

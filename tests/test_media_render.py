@@ -1,0 +1,143 @@
+"""Clips coded anew: every frame the one that was asked for, at its time, and checked."""
+
+from fractions import Fraction
+
+import av
+import pytest
+
+from clipmill.core.edit import Edit
+from clipmill.core.errors import ProcessError
+from clipmill.core.sample import Subtitle
+from clipmill.core.time import Span
+from clipmill.demo.media import make_audio, make_video, read_frame_number
+from clipmill.media.clip_work import ClipOrder
+from clipmill.media.render import render_clips
+
+
+def frames(path):
+    """(exact time, number painted on it) of every frame."""
+    with av.open(str(path)) as container:
+        return [
+            (frame.pts * frame.time_base, read_frame_number(frame.to_ndarray(format="rgb24")))
+            for frame in container.decode(video=0)
+        ]
+
+
+def render(source, spans, folder, wanted=None, **edit):
+    orders = [ClipOrder(str(number), Span.parse(span)) for number, span in enumerate(spans)]
+    return render_clips(source, orders, Edit(**edit), wanted or {"video": "mp4"}, folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {}),
+        ("a.mov", {"codec": "libx265"}),
+        ("a.webm", {"codec": "libvpx-vp9", "audio": "libopus"}),
+        ("b.webm", {"codec": "libvpx", "audio": None}),
+        ("a.mkv", {"codec": "libsvtav1", "audio": "libopus"}),
+        ("a.avi", {"codec": "mpeg4", "audio": "libmp3lame"}),
+        ("a.ts", {}),
+        ("late.mkv", {"start_seconds": 3}),
+        ("ntsc.mp4", {"fps": Fraction(10000, 1001)}),
+    ],
+)
+def test_a_clip_holds_exactly_the_frames_that_start_within_its_span(tmp_path, name, options):
+    source = make_video(tmp_path / name, seconds=3, **options)
+    clips = render(source, [(0.35, 1.25), (1.25, 2), (1, 2.5)], tmp_path)
+    original = frames(source)
+    zero = original[0][0]
+    for clip in clips:
+        span = clip.requested
+        meant = [(t - zero, n) for t, n in original if span.start <= t - zero < span.end]
+        assert frames(clip.members["mp4"].path) == [(t - meant[0][0], n) for t, n in meant]
+        assert clip.frame_count == len(meant) == clip.probe["video"]["frame_count"]
+        assert clip.actual.start == meant[0][0]
+        following = [t - zero for t, _ in original if t - zero > meant[-1][0]]
+        assert following[:1] in ([clip.actual.end], [])
+        assert clip.probe["duration_seconds"] == pytest.approx(float(clip.actual.duration))
+
+
+def test_an_uneven_source_keeps_its_own_timing_to_the_tick(tmp_path):
+    times = [0, 0.1, 0.5, 0.6, 1.5, 1.55, 1.9]
+    source = make_video(tmp_path / "vfr.mp4", frame_times=times, audio=None)
+    (clip,) = render(source, [(0.5, 1.6)], tmp_path)
+    found = frames(clip.members["mp4"].path)
+    assert found == [(0, 2), (Fraction(1, 10), 3), (1, 4), (Fraction(105, 100), 5)]
+    # the last picture is cut off by the span rather than shown for long after it
+    assert clip.actual == Span(Fraction(1, 2), Fraction(17, 10))
+    with av.open(str(clip.members["mp4"].path)) as container:
+        assert container.duration == 1_200_000
+
+
+@pytest.mark.parametrize(("fps", "count"), [(5, 6), (20, 21), (29.97, 32)])
+def test_a_constant_rate_shows_the_source_frame_of_each_tick(tmp_path, fps, count):
+    source = make_video(tmp_path / "a.mp4", seconds=3)
+    edit = Edit(fps=fps)
+    (clip,) = render(source, [(0.5, 1.55)], tmp_path, fps=fps)
+    found = frames(clip.members["mp4"].path)
+    assert found == [
+        (k / edit.frame_rate, int((Fraction(1, 2) + k / edit.frame_rate) * 10))
+        for k in range(count)
+    ]
+    assert clip.probe["video"]["variable_frame_rate"] is False
+    assert clip.probe["video"]["average_frame_rate"] == pytest.approx(float(edit.frame_rate))
+
+
+def test_a_failing_clip_does_no_harm_to_others(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=2)
+    before, beyond, over_the_end = render(source, [(0, 1), (5, 6), (1.5, 9)], tmp_path)
+    assert before.frame_count == 10
+    assert isinstance(beyond, ProcessError)
+    assert beyond.error_class == "empty_span"
+    assert over_the_end.frame_count == 5
+    assert over_the_end.actual == Span(Fraction(3, 2), Fraction(2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.mp4", "2.mp4", "a.mp4"]
+
+
+def test_a_clip_of_a_single_frame(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=2)
+    (clip,) = render(source, [(0.7, 0.71)], tmp_path)
+    assert frames(clip.members["mp4"].path) == [(0, 7)]
+    assert clip.actual == Span(Fraction(7, 10), Fraction(8, 10))
+
+
+def test_the_same_order_gives_the_same_bytes_alone_or_among_others(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=3)
+    wanted = {"video": "mp4", "audio": "opus"}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (alone,) = render(source, [(1, 2)], tmp_path / "one", wanted)
+    among, *_ = render(source, [(1, 2), (0, 3), (1.5, 2.5)], tmp_path / "two", wanted)
+    for extension in ("mp4", "opus"):
+        assert alone.members[extension].sha256 == among.members[extension].sha256
+    assert b"Lavf" not in alone.members["mp4"].path.read_bytes()
+
+
+def test_sound_alone_is_cut_to_the_sample(tmp_path):
+    source = make_audio(tmp_path / "a.m4a", seconds=3)
+    (clip,) = render(source, [(0.5, 1.7501)], tmp_path, {"audio": "wav"})
+    with av.open(str(clip.members["wav"].path)) as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) == 60005
+    with pytest.raises(ProcessError, match="sound alone"):
+        render(source, [(0, 1)], tmp_path)
+
+
+def test_a_silent_source_has_no_sound_to_give(tmp_path):
+    source = make_video(tmp_path / "a.mp4", audio=None)
+    (clip,) = render(source, [(0, 1)], tmp_path)
+    assert clip.probe["audio"] == []
+    with pytest.raises(ProcessError, match="no sound"):
+        render(source, [(0, 1)], tmp_path, {"video": "mp4", "audio": "m4a"})
+
+
+def test_subtitles_follow_the_clip_in_all_languages(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=3)
+    lines = (
+        Subtitle("en", 0.2, 0.9, "before"),
+        Subtitle("en", 0.8, 1.5, "hello"),
+        Subtitle("de", 1.5, 4.0, "hallo"),
+    )
+    order = ClipOrder("a", Span(Fraction(1), Fraction(2)), lines)
+    (clip,) = render_clips(source, [order], Edit(), {"video": "mp4"}, tmp_path)
+    assert clip.subtitles == [Subtitle("en", 0, 0.5, "hello"), Subtitle("de", 0.5, 1, "hallo")]

@@ -18,6 +18,7 @@ def test_keys_are_shard_digits_and_row_digits():
     assert sample_key(42, 7, 1000) == "00042007"
     assert row_of_key("00042007") == 7
     assert clip_key("00042007", 3) == "00042007_00003"
+    assert row_of_key("00042007_00003") == 7
 
 
 def test_uid_depends_on_source_and_spans_alone():

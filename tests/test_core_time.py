@@ -51,3 +51,19 @@ def test_a_span_is_half_open_and_never_empty():
     for pair in ([2, 2], [3, 1], [1], [1, 2, 3]):
         with pytest.raises(ValueError):
             Span.parse(pair)
+
+
+@given(
+    st.fractions(0, 10**5, max_denominator=90_000),
+    st.fractions("1/48000", 10**4, max_denominator=48_000),
+)
+def test_a_span_survives_a_table_exactly(start, duration):
+    span = Span(start, start + duration)
+    row = span.row()
+    assert Span.from_row(row) == span
+    assert row["start_seconds"] == float(start)
+
+
+def test_a_frame_time_that_no_float_holds_survives_a_table():
+    frame = Fraction(1001, 30000)
+    assert Span.from_row(Span(7 * frame, 8 * frame).row()).start == 7 * frame

@@ -44,5 +44,5 @@ def sample_uid(url: str, spans: Sequence[Sequence[object]] | None = None) -> str
 
 
 def row_of_key(key: str, digits: int = SHARD_DIGITS) -> int:
-    """Row number within its shard that a sample's key tells."""
-    return int(key[digits:])
+    """Row number within its shard that the key of a sample, or of one of its clips, tells."""
+    return int(key[digits:].partition("_")[0])

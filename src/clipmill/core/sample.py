@@ -29,6 +29,17 @@ class MediaRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Subtitle:
+    """One subtitle line in one language."""
+
+    language: str
+    start_seconds: float
+    end_seconds: float
+    text: str
+    automatic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One input row on its way through a pass.
 
@@ -38,6 +49,8 @@ class Sample:
         url: the source as given; None when the row has none.
         caption: text that goes with it, or None.
         spans: ``[start, end]`` pairs (seconds or clock texts as given) this row asks for.
+        span: the stretch of its source that it is, when it is a clip.
+        subtitles: lines that are known already, at times of the source.
         columns: every other column of the input row.
         media: bytes that need no fetching, by what they are.
     """
@@ -47,19 +60,10 @@ class Sample:
     url: str | None
     caption: str | None = None
     spans: list[list[Any]] | None = None
+    span: Span | None = None
+    subtitles: tuple[Subtitle, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
     media: tuple[MediaRef, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Subtitle:
-    """One subtitle line in one language."""
-
-    language: str
-    start_seconds: float
-    end_seconds: float
-    text: str
-    automatic: bool = False
 
 
 def subtitles_within(lines: Iterable[Subtitle], span: Span) -> list[Subtitle]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 _CLOCK = re.compile(r"^\s*(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)\s*$")
 MAX_SECONDS = 10**12
@@ -86,6 +87,25 @@ class Span:
         if len(values) != 2:
             raise ValueError(f"{values!r} is not a [start, end] pair")
         return cls(parse_seconds(values[0]), parse_seconds(values[1]))
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Span:
+        """Read a cell of a ``span`` column, exactly."""
+        return cls(
+            Fraction(row["start_ticks"], row["timescale"]),
+            Fraction(row["end_ticks"], row["timescale"]),
+        )
+
+    def row(self) -> dict[str, Any]:
+        """A cell of a ``span`` column: seconds for people, ticks of ``1 / timescale`` s exactly."""
+        timescale = math.lcm(self.start.denominator, self.end.denominator)
+        return {
+            "start_seconds": float(self.start),
+            "end_seconds": float(self.end),
+            "start_ticks": int(self.start * timescale),
+            "end_ticks": int(self.end * timescale),
+            "timescale": timescale,
+        }
 
     @property
     def duration(self) -> Fraction:

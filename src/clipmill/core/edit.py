@@ -89,7 +89,7 @@ class Edit(Config):
     audio_codec: AudioCodec | None = None
     """Codec of the sound: `copy` keeps packets as they are, `none` leaves sound out of videos.
     Default: what the container likes best, such as aac for mp4."""
-    audio_rate: PositiveInt | None = None
+    audio_sample_rate: PositiveInt | None = None
     """Samples per second, in Hz. Default: the source's."""
     audio_channels: Literal[1, 2] | None = None
     """1 for mono, 2 for stereo. Default: the source's."""

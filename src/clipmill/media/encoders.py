@@ -137,7 +137,7 @@ def choose_sound(edit: Edit, extension: str, rate: int, channels: int, layout: s
     kind = container_of(extension)
     name = _audio_encoder(edit, kind, extension)
     codec: Any = av.Codec(name, "w")
-    rate = edit.audio_rate or rate
+    rate = edit.audio_sample_rate or rate
     rates = codec.audio_rates
     if rates and rate not in rates:
         rate = min((r for r in rates if r >= rate), default=max(rates))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +26,7 @@ from clipmill.media.video import VideoReader
 from clipmill.media.walk import walk
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Picture:
     """One frame of one want.
 
@@ -36,9 +37,8 @@ class Picture:
         seconds: when it is shown, exact, from time zero.
         repeat: at how many of the wanted times it is shown; at least 1.
         keyframe: whether it was coded without reference to others.
-        frame: ``av.VideoFrame``, upright, with square pixels, cut and scaled, in the wanted
-            pixel format.
         source: ``av.VideoFrame`` as it came from the decoder.
+        look: makes ``frame``.
     """
 
     want: int
@@ -47,8 +47,19 @@ class Picture:
     seconds: Fraction
     repeat: int
     keyframe: bool
-    frame: Any
     source: Any
+    look: Callable[[], Any]
+
+    @cached_property
+    def frame(self) -> Any:
+        """``av.VideoFrame``, upright, with square pixels, cut and scaled, in the wanted format.
+
+        Made when it is first asked for: some look at the source alone.
+
+        Raises:
+            ProcessError: the crop is not within the picture.
+        """
+        return self.look()
 
     @property
     def pts_seconds(self) -> float:
@@ -72,6 +83,7 @@ class MediaFile:
         frames: its main video's frames; None for sound alone.
         sound: its main audio; None when there is none that can be decoded.
         decoded_frames: how many frames have been decoded so far.
+        frame_rate: the main video's nominal rate in frames/s, as libav guesses it.
 
     Raises:
         ProcessError: on entering or decoding: the file cannot be read.
@@ -79,6 +91,7 @@ class MediaFile:
 
     frames: FrameIndex | None
     sound: SoundIndex | None
+    frame_rate: Fraction | None
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -91,6 +104,7 @@ class MediaFile:
         with ExitStack() as stack:
             self._container = stack.enter_context(open_media(self.path))
             video, audio = main_video(self._container), main_audio(self._container)
+            self.frame_rate = as_fraction(video.guessed_rate) if video else None
             self.frames, self.sound = walk(self._container, video, audio)
             if self.frames is None and self.sound is None:
                 raise ProcessError(
@@ -121,7 +135,7 @@ class MediaFile:
                 where there is none, and likewise for pictures.
 
         Raises:
-            ProcessError: nothing could be decoded, or a crop is not within the picture.
+            ProcessError: nothing could be decoded.
         """
         runs: list[Iterator[Picture | Sound]] = []
         if self.frames and any(isinstance(want.request, Frames) for want in wants):
@@ -179,7 +193,7 @@ class MediaFile:
     ) -> Iterator[Picture]:
         """Give a frame to all who want it; it is shown until the following one that there is."""
         number, frame = shown
-        scalers.begin(frame)
+        looks = scalers.looks_of(frame)
         for consumer in consumers:
             repeat = consumer.take(number, following)
             if repeat:
@@ -190,8 +204,8 @@ class MediaFile:
                     seconds=index.seconds(number),
                     repeat=repeat,
                     keyframe=frame.key_frame,
-                    frame=scalers.scale(consumer.request),
                     source=frame,
+                    look=partial(looks, consumer.request),
                 )
 
 
@@ -217,25 +231,25 @@ class _Consumer:
 
 
 class _Scalers:
-    """Each distinct look of a frame, made once."""
+    """Makes each distinct look of a frame once, for all who ask for it."""
 
     def __init__(self, ratio: Fraction | None) -> None:
         self._ratio = ratio
         self._scalers: dict[tuple[Any, ...], Scaler] = {}
-        self._made: dict[tuple[Any, ...], Any] = {}
-        self._frame: Any = None
 
-    def begin(self, frame: Any) -> None:
-        self._frame = frame
-        self._made.clear()
+    def looks_of(self, frame: Any) -> Callable[[Frames], Any]:
+        """What makes this frame look as a request wants it."""
+        made: dict[tuple[Any, ...], Any] = {}
 
-    def scale(self, request: Frames) -> Any:
-        look = (request.crop, request.short_side, request.size, request.pixel_format)
-        if look not in self._made:
-            if look not in self._scalers:
-                self._scalers[look] = Scaler(request, self._ratio)
-            self._made[look] = self._scalers[look].scale(self._frame)
-        return self._made[look]
+        def look(request: Frames) -> Any:
+            key = (request.crop, request.short_side, request.size, request.pixel_format)
+            if key not in made:
+                if key not in self._scalers:
+                    self._scalers[key] = Scaler(request, self._ratio)
+                made[key] = self._scalers[key].scale(frame)
+            return made[key]
+
+        return look
 
 
 def _time(piece: Picture | Sound) -> Fraction:

@@ -16,10 +16,10 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames, Want
-from clipmill.media.choose import Choice, choose
+from clipmill.media.choose import choose
 from clipmill.media.frame_index import FrameIndex
 from clipmill.media.pyav import as_fraction, main_audio, main_video, open_media
-from clipmill.media.scale import Scaler
+from clipmill.media.serve import Consumer, Looks
 from clipmill.media.sound import Sound, decode_sound
 from clipmill.media.sound_index import SoundIndex
 from clipmill.media.video import VideoReader
@@ -158,42 +158,41 @@ class MediaFile:
 
     def _pictures(self, index: FrameIndex, wants: Sequence[Want]) -> Iterator[Picture]:
         consumers = [
-            _Consumer(number, want.request, choose(want.request, want.span, index))
+            Consumer(number, want.request, choose(want.request, want.span, index))
             for number, want in enumerate(wants)
             if isinstance(want.request, Frames)
         ]
-        wanted = np.unique(np.concatenate([consumer.choice.numbers for consumer in consumers]))
-        if not len(wanted):
+        if not any(len(consumer.choice.numbers) for consumer in consumers):
             return
-        spare = np.ones(len(index), dtype=bool)
-        for consumer in consumers:
-            if not consumer.request.nearest:
-                spare[consumer.choice.numbers] = False
         if self._video is None:
             self._video = VideoReader(self._open, self._container, index)
+        wanted, spare = _needs(consumers, len(index), neighbours=self._video.is_interlaced)
         loop_filter = any(consumer.request.loop_filter for consumer in consumers)
-        scalers = _Scalers(as_fraction(self._video.stream.sample_aspect_ratio))
-        before: tuple[int, Any] | None = None
+        looks = Looks(as_fraction(self._video.stream.sample_aspect_ratio))
+        before: Any = None
+        shown: tuple[int, Any] | None = None
         for number, frame in self._video.frames(wanted, spare, loop_filter=loop_filter):
             self.decoded_frames += 1
             self._decoded_ticks += index.duration(number)
-            if before:
-                yield from self._show(index, before, number, consumers, scalers)
-            before = number, frame
-        if before:
-            yield from self._show(index, before, len(index), consumers, scalers)
+            if shown:
+                look = looks.of(before, shown[1], frame)
+                yield from self._give(index, shown, number, consumers, look)
+                before = shown[1]
+            shown = number, frame
+        if shown:
+            look = looks.of(before, shown[1], None)
+            yield from self._give(index, shown, len(index), consumers, look)
 
-    def _show(
+    def _give(
         self,
         index: FrameIndex,
         shown: tuple[int, Any],
         following: int,
-        consumers: Sequence[_Consumer],
-        scalers: _Scalers,
+        consumers: Sequence[Consumer],
+        look: Callable[[Frames], Any],
     ) -> Iterator[Picture]:
         """Give a frame to all who want it; it is shown until the following one that there is."""
         number, frame = shown
-        looks = scalers.looks_of(frame)
         for consumer in consumers:
             repeat = consumer.take(number, following)
             if repeat:
@@ -205,51 +204,26 @@ class MediaFile:
                     repeat=repeat,
                     keyframe=frame.key_frame,
                     source=frame,
-                    look=partial(looks, consumer.request),
+                    look=partial(look, consumer.request),
                 )
 
 
-class _Consumer:
-    """One want and how far it has been served."""
-
-    def __init__(self, want: int, request: Frames, choice: Choice) -> None:
-        self.want = want
-        self.request = request
-        self.choice = choice
-        self._served = 0
-
-    def take(self, number: int, following: int) -> int:
-        """How many times a frame counts that is shown until the following one."""
-        choice, first = self.choice, self._served
-        if number not in choice.frames:
-            return 0
-        self._served = int(np.searchsorted(choice.numbers, following))
-        repeats = choice.repeats[first : self._served]
-        if not (choice.by_time or self.request.nearest):
-            repeats = repeats[choice.numbers[first : self._served] == number]
-        return int(repeats.sum())
-
-
-class _Scalers:
-    """Makes each distinct look of a frame once, for all who ask for it."""
-
-    def __init__(self, ratio: Fraction | None) -> None:
-        self._ratio = ratio
-        self._scalers: dict[tuple[Any, ...], Scaler] = {}
-
-    def looks_of(self, frame: Any) -> Callable[[Frames], Any]:
-        """What makes this frame look as a request wants it."""
-        made: dict[tuple[Any, ...], Any] = {}
-
-        def look(request: Frames) -> Any:
-            key = (request.crop, request.short_side, request.size, request.pixel_format)
-            if key not in made:
-                if key not in self._scalers:
-                    self._scalers[key] = Scaler(request, self._ratio)
-                made[key] = self._scalers[key].scale(frame)
-            return made[key]
-
-        return look
+def _needs(
+    consumers: Sequence[Consumer], count: int, *, neighbours: bool
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The numbers of all frames that are needed, and of each frame whether it can be spared."""
+    needed, firm = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+    for consumer in consumers:
+        needed[consumer.choice.numbers] = True
+        if not consumer.request.nearest:
+            firm[consumer.choice.numbers] = True
+    if neighbours:
+        # A whole picture of two fields is made with the help of those before and after.
+        for frames in (needed, firm):
+            beside = np.flatnonzero(frames)
+            frames[np.maximum(beside - 1, 0)] = True
+            frames[np.minimum(beside + 1, count - 1)] = True
+    return np.flatnonzero(needed), ~firm
 
 
 def _time(piece: Picture | Sound) -> Fraction:

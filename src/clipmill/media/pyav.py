@@ -39,6 +39,7 @@ _MEANINGS = (
 _EXPLANATIONS = {
     "forbidden_container": "a playlist, picture, subtitle or text file is not opened as media",
 }
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT)
 _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp")
 _MAX_MICROSECONDS = 2**62
@@ -154,6 +155,17 @@ def main_video(container: Any) -> Any | None:
 def main_audio(container: Any) -> Any | None:
     """The audio meant when one is meant: the default one, then the first."""
     return max(container.streams.audio, key=_is_default, default=None)
+
+
+def decoder_for(stream: Any) -> Any:
+    """The codec context that decodes a video; the usual ones of VP8 and VP9 know no alpha."""
+    context = stream.codec_context
+    name = _ALPHA_DECODERS.get(context.codec.canonical_name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return context
+    decoder = av.CodecContext.create(name, "r")
+    decoder.thread_type, decoder.thread_count = "NONE", 1
+    return decoder
 
 
 def read_only(container: Any, streams: Sequence[Any]) -> None:

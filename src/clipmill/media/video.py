@@ -12,7 +12,7 @@ import numpy as np
 from clipmill.media.frame_index import MISSING, FrameIndex
 from clipmill.media.plan import Stretch, earlier, plan
 from clipmill.media.pulse import beat
-from clipmill.media.pyav import main_video, read_only
+from clipmill.media.pyav import decoder_for, main_video, read_only
 
 # Decoders that leave out a frame no other needs before they decode it, and are none the worse.
 _SKIPS_UNNEEDED = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
@@ -45,6 +45,11 @@ class VideoReader:
         self._loop_filter = True
         self._first_error: av.FFmpegError | None = None
         self._use(container)
+
+    @property
+    def is_interlaced(self) -> bool:
+        """Whether the file says that frames hold two fields of different moments."""
+        return bool(self.stream.codec_context.field_order > 1)
 
     def frames(
         self, wanted: np.ndarray[Any, Any], spare: np.ndarray[Any, Any], *, loop_filter: bool
@@ -85,7 +90,7 @@ class VideoReader:
     def _use(self, container: Any) -> None:
         self._container = container
         stream: Any = main_video(container)
-        self.stream, self._decoder = stream, stream.codec_context
+        self.stream, self._decoder = stream, decoder_for(stream)
         if not self._loop_filter:
             self._decoder.options = {**self._decoder.options, "skip_loop_filter": "all"}
         self._place = _UNKNOWN

@@ -1,0 +1,83 @@
+"""Decoded frames given to those who want them, each look made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from clipmill.core.request import Frames
+from clipmill.media.choose import Choice
+from clipmill.media.deinterlace import Deinterlacer
+from clipmill.media.scale import Scaler
+
+
+class Consumer:
+    """One want for frames, and how far it has been served.
+
+    Args:
+        want: its index.
+        request: which frames, and how they should look.
+        choice: the frames that the request means.
+    """
+
+    def __init__(self, want: int, request: Frames, choice: Choice) -> None:
+        self.want = want
+        self.request = request
+        self.choice = choice
+        self._served = 0
+
+    def take(self, number: int, following: int) -> int:
+        """How many times a frame counts.
+
+        Args:
+            number: the frame's.
+            following: of the next frame that could be decoded, until which this one is shown.
+        """
+        choice, first = self.choice, self._served
+        if number not in choice.frames:
+            return 0
+        self._served = int(np.searchsorted(choice.numbers, following))
+        repeats = choice.repeats[first : self._served]
+        if not (choice.by_time or self.request.nearest):
+            repeats = repeats[choice.numbers[first : self._served] == number]
+        return int(repeats.sum())
+
+
+class Looks:
+    """Makes each distinct look of a frame once, for all who ask for it.
+
+    Args:
+        ratio: width of a stored pixel divided by its height; None for square ones.
+    """
+
+    def __init__(self, ratio: Fraction | None) -> None:
+        self._ratio = ratio
+        self._deinterlacer = Deinterlacer()
+        self._scalers: dict[tuple[Any, ...], Scaler] = {}
+
+    def of(self, before: Any | None, frame: Any, after: Any | None) -> Callable[[Frames], Any]:
+        """What makes a frame look as a request wants it.
+
+        Args:
+            before: the frame before it, if it was decoded.
+            frame: as decoded.
+            after: the frame after it, if it was decoded.
+        """
+        made: dict[tuple[Any, ...], Any] = {}
+        # No other frame needs its neighbours, which are large.
+        around = (before, after) if frame.interlaced_frame else (None, None)
+
+        def look(request: Frames) -> Any:
+            key = (request.crop, request.short_side, request.size, request.pixel_format)
+            if key not in made:
+                if () not in made:
+                    made[()] = self._deinterlacer.whole(around[0], frame, around[1])
+                if key not in self._scalers:
+                    self._scalers[key] = Scaler(request, self._ratio)
+                made[key] = self._scalers[key].scale(made[()])
+            return made[key]
+
+        return look

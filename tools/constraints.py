@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "constraints.txt"
-EXTRAS = "ytdlp,s3,gcs,hf,tfrecord,wandb"
+EXTRAS = "ytdlp,s3,gcs,hf,scenes,tfrecord,wandb"
 NOT_IN_ANY_EXTRA_YET = ["torch==2.13.0"]
 HEADER = """\
 # The versions clipmill is developed and tested with: every extra and the dev group.

@@ -1,0 +1,1 @@
+"""From one source to virtual clips: cut detectors, and the rules that make spans of cuts."""

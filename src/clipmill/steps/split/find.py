@@ -1,0 +1,150 @@
+"""Where the clips of a source are: opens it, looks at it once, and tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from clipmill.core.request import Frames, Want
+from clipmill.core.sample import Subtitle
+from clipmill.media.decode import MediaFile, Picture
+from clipmill.steps.split.detector import Cut, Detector
+from clipmill.steps.split.given import (
+    FoundClip,
+    clips_of_column,
+    clips_of_stride,
+    clips_of_subtitles,
+    clips_of_times,
+)
+from clipmill.steps.split.options import SplitOptions
+from clipmill.steps.split.spans import SpanBuilder
+
+_UNKNOWN_RATE = Fraction(25)
+"""Taken where a stream has no nominal rate, in frames/s, as libav does."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """What became of one source; plain values, cheap to pickle.
+
+    Args:
+        clips: in order of time, or in the order of the spans that were given.
+        cuts: every cut found, used or not, by the detection rate in frames/s; None is the rate
+            that the clips are made from, every frame.
+        duration_seconds: exact length of the source.
+        decoded_frames: how many frames were decoded for it.
+    """
+
+    clips: list[FoundClip]
+    cuts: Mapping[float | None, list[Cut]] = field(default_factory=dict)
+    duration_seconds: Fraction = Fraction(0)
+    decoded_frames: int = 0
+
+
+def find_spans(
+    path: Path | str,
+    options: SplitOptions,
+    *,
+    spans: Sequence[Sequence[Any]] | None = None,
+    subtitles: Sequence[Subtitle] | None = None,
+) -> SplitResult:
+    """Find the clips of one source.
+
+    A source without a cut, or without pictures, is one clip: the whole.
+
+    Args:
+        path: a local media file.
+        options: what to split by, and the rules.
+        spans: with ``column``, the ``[start, end]`` pairs that the row asks for; None or an empty
+            list where it asks for none, which means the whole.
+        subtitles: with ``subtitles``, the lines of one language.
+
+    Raises:
+        ProcessError: the file cannot be read, or gives more clips than are allowed.
+        RecipeError: there is no such detector, or its settings are wrong.
+    """
+    with MediaFile(path) as media:
+        end = duration_of(media)
+        if options.looks and media.frames is not None:
+            clips, cuts = _detect(media, end, options)
+        else:
+            clips, cuts = _split_unseen(media, end, options, spans, subtitles), {}
+        return SplitResult(clips, cuts, end, media.decoded_frames)
+
+
+def duration_of(media: MediaFile) -> Fraction:
+    """Exact length of a source: of its video, or of its sound where it has no video."""
+    if media.frames is not None:
+        return media.frames.end_seconds
+    return media.sound.end_seconds if media.sound is not None else Fraction(0)
+
+
+def detectors_of(
+    options: SplitOptions, frame_rate: Fraction
+) -> dict[float | None, tuple[Frames, Detector]]:
+    """The detectors that a source is seen by, and what each wants to see, by detection rate.
+
+    Args:
+        options: the split step's.
+        frame_rate: the source's nominal rate in frames/s.
+
+    Raises:
+        RecipeError: there is no such detector, or its settings are wrong.
+    """
+    kind, settings = options.detector_type(), options.parsed_detector_options()
+    made: dict[float | None, tuple[Frames, Detector]] = {}
+    for rate in (None, *options.frame_rates):
+        wants = replace(kind.wants, fps=rate) if rate else kind.wants
+        if options.fast:
+            wants = replace(wants, loop_filter=False, nearest=True)
+        made[rate] = (wants, kind(settings, frame_rate, fast=options.fast))
+    return made
+
+
+def _detect(
+    media: MediaFile, end: Fraction, options: SplitOptions
+) -> tuple[list[FoundClip], dict[float | None, list[Cut]]]:
+    made = detectors_of(options, media.frame_rate or _UNKNOWN_RATE)
+    rates, detectors = list(made), [detector for _, detector in made.values()]
+    cuts: dict[float | None, list[Cut]] = {rate: [] for rate in rates}
+    builder = SpanBuilder(options)
+    spans = []
+    for picture in media.decode([Want(wants) for wants, _ in made.values()]):
+        assert isinstance(picture, Picture)
+        detector = detectors[picture.want]
+        found = detector.push(picture)
+        cuts[rates[picture.want]] += found
+        if picture.want == 0:
+            for cut in found:
+                builder.push(cut)
+            spans += builder.advance(detector.decided_seconds)
+    for number, (rate, detector) in enumerate(zip(rates, detectors, strict=True)):
+        last = detector.finish()
+        cuts[rate] += last
+        for cut in last if number == 0 else ():
+            builder.push(cut)
+    spans += builder.finish(end)
+    return [FoundClip(span) for span in spans], cuts
+
+
+def _split_unseen(
+    media: MediaFile,
+    end: Fraction,
+    options: SplitOptions,
+    spans: Sequence[Sequence[Any]] | None,
+    subtitles: Sequence[Subtitle] | None,
+) -> list[FoundClip]:
+    if options.detector == "stride":
+        return clips_of_stride(end, options)
+    if options.detector == "column" and spans:
+        return clips_of_column(spans, end, options)
+    if options.detector == "subtitles":
+        return clips_of_subtitles(subtitles or (), end, options)
+    times: list[Fraction] = []
+    if options.detector == "keyframes" and media.frames is not None:
+        frames = media.frames
+        times = [frames.seconds(int(number)) for number in frames.keyframe.nonzero()[0]]
+    return clips_of_times(times, end, options)

@@ -1,0 +1,145 @@
+"""From cuts to the spans of clips: trims, lengths, and what is done with scenes that are too long.
+
+Everything is causal: a span comes out as soon as nothing that is still to come can change it, so
+that its frames need not be kept. Given the same cuts, the spans are the same whether the cuts come
+at once or bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from clipmill.core.errors import ProcessError
+from clipmill.core.time import Span
+from clipmill.steps.split.detector import Cut
+from clipmill.steps.split.options import SplitOptions
+
+_ZERO = Fraction(0)
+
+
+def trimmed(scene: Span, options: SplitOptions) -> Span | None:
+    """A scene without its trimmed ends; None when nothing is left."""
+    start = scene.start + options.trim_start_seconds
+    end = scene.end - options.trim_end_seconds
+    return Span(start, end) if start < end else None
+
+
+def pieces(scene: Span, options: SplitOptions) -> Iterator[Span]:
+    """Cut a trimmed scene into clips of the lengths that are allowed.
+
+    A scene longer than ``max_seconds`` gives as many full pieces as it holds and then the
+    remainder, which must be as long as ``min_seconds``.
+
+    Args:
+        scene: one scene, trimmed.
+        options: lengths, and the strategy for scenes that are too long.
+    """
+    longest, start = options.max_seconds, scene.start
+    if longest is not None and scene.duration > longest:
+        if options.max_strategy == "drop":
+            return
+        while start + longest <= scene.end:
+            yield Span(start, start + longest)
+            if options.max_strategy == "first":
+                return
+            start += longest
+    if scene.end - start >= options.min_seconds and scene.end > start:
+        yield Span(start, scene.end)
+
+
+class SpanBuilder:
+    """Makes clips of scenes while cuts come in.
+
+    Args:
+        options: the rules.
+    """
+
+    def __init__(self, options: SplitOptions) -> None:
+        self._options = options
+        self._scene_start = _ZERO
+        self._given = 0  # pieces of the open scene that are out already
+        self._ready: list[Span] = []
+        self._longest: Span | None = None
+        self._count = 0
+
+    def push(self, cut: Cut) -> None:
+        """Take the next cut, unless it is one that parts what belongs together.
+
+        Raises:
+            ProcessError: the source gives more clips than are allowed.
+        """
+        limit = self._options.merge_below
+        if limit is None or cut.seam is None or cut.seam >= limit:
+            self._close(cut.seconds)
+
+    def advance(self, decided: Fraction) -> list[Span]:
+        """The spans that became final.
+
+        Args:
+            decided: no cut that is still to come lies before this time, in seconds.
+
+        Raises:
+            ProcessError: the source gives more clips than are allowed.
+        """
+        longest, strategy = self._options.max_seconds, self._options.max_strategy
+        if longest is not None and strategy != "drop" and not self._options.longest_only:
+            start = self._scene_start + self._options.trim_start_seconds
+            until = decided - self._options.trim_end_seconds
+            while start + (self._given + 1) * longest <= until:
+                if strategy == "first" and self._given:
+                    break
+                first = start + self._given * longest
+                self._add(Span(first, first + longest))
+                self._given += 1
+        ready, self._ready = self._ready, []
+        return ready
+
+    def finish(self, end: Fraction) -> list[Span]:
+        """The spans that the source's end makes final.
+
+        Args:
+            end: where the last frame ends, in seconds.
+
+        Raises:
+            ProcessError: the source gives more clips than are allowed.
+        """
+        self._close(end)
+        if self._longest:
+            for span in pieces(self._longest, self._options):
+                self._add(span)
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _close(self, end: Fraction) -> None:
+        start, given = self._scene_start, self._given
+        self._scene_start, self._given = end, 0
+        scene = trimmed(Span(start, end), self._options) if start < end else None
+        if scene is None:
+            return
+        if self._options.longest_only:
+            if self._longest is None or scene.duration > self._longest.duration:
+                self._longest = scene
+            return
+        for number, span in enumerate(pieces(scene, self._options)):
+            if number >= given:
+                self._add(span)
+
+    def _add(self, span: Span) -> None:
+        self._count += 1
+        check_count(self._count, self._options)
+        self._ready.append(span)
+
+
+def check_count(count: int, options: SplitOptions) -> None:
+    """Stop before a source floods the table.
+
+    Raises:
+        ProcessError: there are more clips than ``max_clips``.
+    """
+    if count > options.max_clips:
+        raise ProcessError(
+            f"the source gives more than {options.max_clips:,} clips; "
+            "raise max_clips if so many are meant",
+            error_class="too_many_clips",
+        )

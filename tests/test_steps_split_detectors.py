@@ -1,0 +1,209 @@
+"""The detectors decide as PySceneDetect's of the same name do, on everything we can think of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scenedetect import (
+    AdaptiveDetector,
+    ContentDetector,
+    HashDetector,
+    HistogramDetector,
+    SceneManager,
+    ThresholdDetector,
+    open_video,
+)
+from scenedetect.detector import FlashFilter
+
+from clipmill.steps.split.detector import Cut
+from clipmill.steps.split.find import find_spans
+from clipmill.steps.split.options import SplitOptions
+from scene_media import faded, flashed, scenes, write_pictures
+
+LENGTHS = [18, 30, 6, 4, 24, 17]
+
+
+def hard_cuts(path: Path) -> Path:
+    return write_pictures(path, scenes(LENGTHS))
+
+
+def fades(path: Path) -> Path:
+    return write_pictures(path, faded(scenes([80, 70]), [(0, 12), (40, 9), (80, 14), (150, 10)]))
+
+
+def flashes(path: Path) -> Path:
+    return write_pictures(path, flashed(scenes([50, 60], seed=2), [20, 70, 74]))
+
+
+def static(path: Path) -> Path:
+    return write_pictures(path, scenes([60], speed=0))
+
+
+def black(path: Path) -> Path:
+    return write_pictures(path, (np.zeros((180, 320, 3), np.uint8) for _ in range(40)))
+
+
+def noise(path: Path) -> Path:
+    random = np.random.default_rng(1)
+    grain = (random.integers(0, 256, (90, 160, 3), np.uint8) for _ in range(60))
+    return write_pictures(path, (picture.repeat(2, 0).repeat(2, 1) for picture in grain))
+
+
+def variable_rate(path: Path) -> Path:
+    steps = np.random.default_rng(5).integers(1, 5, sum(LENGTHS)).cumsum()
+    times = [Fraction(int(step), 60) for step in steps]
+    return write_pictures(path, scenes(LENGTHS, seed=3), frame_times=times)
+
+
+def portrait(path: Path) -> Path:
+    return write_pictures(path, scenes(LENGTHS, (202, 360), seed=4), fps=Fraction(30000, 1001))
+
+
+def ten_bit(path: Path) -> Path:
+    pictures = scenes(LENGTHS, (322, 182), seed=6)
+    return write_pictures(path, pictures, pixel_format="yuv420p10le")
+
+
+def full_range(path: Path) -> Path:
+    return write_pictures(path, scenes(LENGTHS, seed=7), pixel_format="yuvj420p")
+
+
+def no_subsampling(path: Path) -> Path:
+    return write_pictures(path, scenes(LENGTHS, seed=8), pixel_format="yuv444p")
+
+
+def small(path: Path) -> Path:
+    return write_pictures(path, scenes(LENGTHS, (128, 96), seed=9, speed=4))
+
+
+def restless(path: Path) -> Path:
+    return write_pictures(path, scenes([30, 12, 40, 25, 20], seed=10, speed=11))
+
+
+CORPUS: list[Callable[[Path], Path]] = [
+    hard_cuts,
+    fades,
+    flashes,
+    static,
+    black,
+    noise,
+    variable_rate,
+    portrait,
+    ten_bit,
+    full_range,
+    no_subsampling,
+    small,
+    restless,
+]
+
+WEIGHTS = ContentDetector.Components(delta_hue=0.5, delta_sat=1, delta_lum=2, delta_edges=0.3)
+SETTINGS: list[tuple[str, dict[str, Any], Callable[[], Any]]] = [
+    ("content", {}, ContentDetector),
+    (
+        "content",
+        {"threshold": 9, "filter_mode": "suppress", "min_scene_frames": 6},
+        lambda: ContentDetector(9, 6, filter_mode=FlashFilter.Mode.SUPPRESS),
+    ),
+    (
+        "content",
+        {"threshold": 12.5, "luma_only": True, "min_scene_frames": 0},
+        lambda: ContentDetector(12.5, 0, luma_only=True),
+    ),
+    (
+        "content",
+        {"threshold": 20, "weights": tuple(WEIGHTS), "kernel_size": 5},
+        lambda: ContentDetector(20, weights=WEIGHTS, kernel_size=5),
+    ),
+    ("adaptive", {}, AdaptiveDetector),
+    (
+        "adaptive",
+        {"threshold": 1.6, "window_frames": 4, "min_content": 6, "min_scene_frames": 3},
+        lambda: AdaptiveDetector(1.6, 3, window_width=4, min_content_val=6),
+    ),
+    ("threshold", {}, ThresholdDetector),
+    (
+        "threshold",
+        {"threshold": 40, "fade_bias": -0.7, "add_final_scene": True, "min_scene_frames": 2},
+        lambda: ThresholdDetector(40, 2, fade_bias=-0.7, add_final_scene=True),
+    ),
+    (
+        "threshold",
+        {"threshold": 120, "method": "ceiling", "min_scene_frames": 0, "min_out_frames": 3},
+        lambda: ThresholdDetector(
+            120, 0, method=ThresholdDetector.Method.CEILING, min_out_length=3
+        ),
+    ),
+    ("histogram", {}, HistogramDetector),
+    (
+        "histogram",
+        {"threshold": 0.02, "bins": 64, "min_scene_frames": 4},
+        lambda: HistogramDetector(0.02, 64, 4),
+    ),
+    ("hash", {}, HashDetector),
+    (
+        "hash",
+        {"threshold": 0.2, "size": 12, "lowpass": 3, "min_scene_frames": 5},
+        lambda: HashDetector(0.2, 12, 3, 5),
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=CORPUS, ids=lambda make: make.__name__)
+def footage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = request.param(tmp_path_factory.mktemp("footage") / f"{request.param.__name__}.mp4")
+    return path
+
+
+def reference(path: Path, detector: Any) -> tuple[list[int], Fraction]:
+    """PySceneDetect's cuts as frame numbers at the nominal rate, and that rate.
+
+    In the middle of a fade of variable rate it names a time between frames; the next frame is
+    the first that can start a scene.
+    """
+    manager = SceneManager()
+    manager.add_detector(detector)
+    video = open_video(str(path), backend="pyav")
+    manager.detect_scenes(video)
+    cuts = [start.frame_num for start, _ in manager.get_scene_list(start_in_scene=True)[1:]]
+    video.reset()
+    frames = []
+    while video.read(decode=False):
+        frames.append(video.position.frame_num)
+    return [min(frame for frame in frames if frame >= cut) for cut in cuts], video.frame_rate
+
+
+def detect(path: Path, detector: str, options: dict[str, Any], **more: Any) -> list[Cut]:
+    return find_spans(path, SplitOptions(detector=detector, detector_options=options, **more)).cuts[
+        None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("detector", "options", "peer"),
+    SETTINGS,
+    ids=[f"{name}{number}" for number, (name, _, _) in enumerate(SETTINGS)],
+)
+def test_cuts_are_those_of_pyscenedetect(
+    footage: Path, detector: str, options: dict[str, Any], peer: Callable[[], Any]
+) -> None:
+    expected, rate = reference(footage, peer())
+    cuts = detect(footage, detector, options)
+    assert [round(float(cut.seconds) * float(rate)) for cut in cuts] == expected
+
+
+def test_the_hard_cuts_of_known_footage_are_found(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "cuts.mp4", scenes([30, 40, 25, 50], seed=1))
+    for detector in ("content", "adaptive"):
+        assert [cut.number for cut in detect(path, detector, {})] == [30, 70, 95]
+
+
+def test_cuts_of_a_variable_rate_lie_at_the_times_of_their_frames(tmp_path: Path) -> None:
+    times = [Fraction(n, 25) for n in range(30)] + [2 + Fraction(n, 10) for n in range(30)]
+    path = write_pictures(tmp_path / "vfr.mp4", scenes([30, 30]), frame_times=times)
+    (cut,) = detect(path, "content", {"min_scene_frames": 2})
+    assert (cut.number, cut.seconds) == (30, 2)

@@ -9,23 +9,8 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span
-from clipmill.demo.media import make_audio, make_video, read_frame_number
-from clipmill.media.clip_work import ClipOrder
-from clipmill.media.render import render_clips
-
-
-def frames(path):
-    """(exact time, number painted on it) of every frame."""
-    with av.open(str(path)) as container:
-        return [
-            (frame.pts * frame.time_base, read_frame_number(frame.to_ndarray(format="rgb24")))
-            for frame in container.decode(video=0)
-        ]
-
-
-def render(source, spans, folder, wanted=None, **edit):
-    orders = [ClipOrder(str(number), Span.parse(span)) for number, span in enumerate(spans)]
-    return render_clips(source, orders, Edit(**edit), wanted or {"video": "mp4"}, folder)
+from clipmill.demo.media import make_audio, make_video
+from media_clips import frames, numbers, render, sound_offset
 
 
 @pytest.mark.parametrize(
@@ -138,6 +123,84 @@ def test_subtitles_follow_the_clip_in_all_languages(tmp_path):
         Subtitle("en", 0.8, 1.5, "hello"),
         Subtitle("de", 1.5, 4.0, "hallo"),
     )
-    order = ClipOrder("a", Span(Fraction(1), Fraction(2)), lines)
-    (clip,) = render_clips(source, [order], Edit(), {"video": "mp4"}, tmp_path)
+    (clip,) = render(source, [(1, 2)], tmp_path, subtitles=lines)
     assert clip.subtitles == [Subtitle("en", 0, 0.5, "hello"), Subtitle("de", 0.5, 1, "hallo")]
+
+
+@pytest.mark.parametrize(
+    ("extension", "options"),
+    [
+        ("mp4", {}),
+        ("mp4", {"audio_codec": "opus", "fps": 7}),
+        ("mp4", {"audio_codec": "mp3"}),
+        ("mp4", {"audio_codec": "copy"}),
+        ("mkv", {}),
+        ("mkv", {"audio_codec": "aac"}),
+        ("mov", {"audio_codec": "pcm"}),
+        ("webm", {"video_codec": "vp9"}),
+    ],
+)
+def test_sound_and_picture_stay_together_whatever_the_codec(tmp_path, extension, options):
+    source = make_video(tmp_path / "a.mkv", seconds=3, audio="aac")
+    (clip,) = render(source, [(0.35, 2.21)], tmp_path, {"video": extension}, **options)
+    assert abs(sound_offset(clip, extension, source)) < 1
+
+
+@pytest.mark.parametrize(
+    ("codec", "extension", "encoder"),
+    [
+        ("h264", "mkv", "libx264"),
+        ("hevc", "mp4", "libx265"),
+        ("av1", "webm", "libsvtav1"),
+        ("vp9", "mp4", "libvpx-vp9"),
+        ("ffv1", "original", "ffv1"),
+    ],
+)
+def test_every_codec_keeps_every_frame_and_writes_the_same_bytes_twice(
+    tmp_path, codec, extension, encoder
+):
+    source = make_video(tmp_path / "a.mp4", seconds=2, audio=None)
+    hashes = set()
+    for _ in range(2):
+        (clip,) = render(
+            source, [(0.5, 1.5)], tmp_path, {"video": extension}, video_codec=codec, gop_seconds=0.5
+        )
+        ((name, file),) = clip.members.items()
+        hashes.add(file.sha256)
+    assert len(hashes) == 1
+    assert name == ("mkv" if extension == "original" else extension)
+    assert numbers(file.path) == list(range(5, 15))
+    assert clip.encoder == encoder
+    assert clip.probe["video"]["codec"] == codec
+
+
+def test_encoders_are_proved_and_never_assumed(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=1, audio=None)
+    (clip,) = render(source, [(0, 1)], tmp_path, encoder="hardware")
+    if clip.encoder == "libx264":
+        assert clip.notes == ("no hardware encoder of h264 works here",)
+    for name in ("h264_nonsense", "libx265"):
+        with pytest.raises(ProcessError, match=name) as caught:
+            render(source, [(0, 1)], tmp_path, encoder=name)
+        assert caught.value.error_class == "encoder_unavailable"
+
+
+def test_a_codec_that_a_container_does_not_hold_is_refused_with_those_that_do(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=1, audio=None)
+    with pytest.raises(ProcessError, match=r"ffv1 video cannot be put into mp4.*mkv"):
+        render(source, [(0, 1)], tmp_path, video_codec="ffv1")
+
+
+def test_a_lossless_copy_keeps_the_pixels_of_its_source(tmp_path):
+    source = make_video(
+        tmp_path / "a.mkv", seconds=1, audio=None, width=101, height=75, pixel_format="yuv444p"
+    )
+    (clip,) = render(source, [(0, 1)], tmp_path, {"video": "original"}, video_codec="ffv1")
+    facts = clip.probe["video"]
+    assert (facts["pixel_format"], facts["width"], facts["height"]) == ("yuv444p", 101, 75)
+    with (
+        av.open(str(source)) as before,
+        av.open(str(clip.members["mkv"].path)) as after,
+    ):
+        for old, new in zip(before.decode(video=0), after.decode(video=0), strict=True):
+            assert (old.to_ndarray() == new.to_ndarray()).all()

@@ -75,6 +75,7 @@ PROCESS = {
         "give the crop in pixels of the picture as displayed",
     ),
     "empty_span": ("Nothing of the source begins within the clip's span.", ""),
+    "cannot_copy": ("Its packets cannot be cut without coding them anew.", "precision `exact`"),
     "encoder_unavailable": ("The encoder asked for is not there or does not work.", "leave it out"),
     "encode_failed": ("The encoder or the container refused the clip.", "see the message"),
     "clip_check_failed": ("A clip was made, but reads back as something else.", "report it"),

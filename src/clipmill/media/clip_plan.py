@@ -9,7 +9,7 @@ from fractions import Fraction
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames
-from clipmill.media.containers import AUDIO_ONLY
+from clipmill.media.containers import AUDIO_ONLY, container_of
 from clipmill.media.encoders import (
     SoundCoding,
     VideoCoding,
@@ -37,6 +37,7 @@ class Traits:
         sound_rate: of the main audio, in Hz; None for no sound.
         channels: of the main audio.
         layout: libav's name of their arrangement, such as ``stereo``.
+        sound_codec: libav's name of the codec of the main audio, such as ``aac``.
         language: of the main audio, or None.
     """
 
@@ -48,6 +49,7 @@ class Traits:
     sound_rate: int | None
     channels: int
     layout: str
+    sound_codec: str
     language: str | None = None
 
 
@@ -92,7 +94,8 @@ class FilePlan:
     Args:
         extension: its name's ending and its container.
         pictures: None for sound alone.
-        sound: None for no sound.
+        sound: None for no sound, or for sound that is copied.
+        copies_sound: whether packets of the main audio go along as they are.
         language: of the sound, or None.
         notes: what the user should know.
     """
@@ -100,6 +103,7 @@ class FilePlan:
     extension: str
     pictures: PicturePlan | None
     sound: SoundCoding | None
+    copies_sound: bool = False
     language: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -177,11 +181,12 @@ def _video_file(traits: Traits, edit: Edit, wanted: str, letterbox: Box | None) 
         edit.frame_rate is not None,
         gop_size(edit, rate),
     )
-    sound = None
-    if traits.sound_rate and edit.audio_codec != "none":
+    sound, copies = None, edit.audio_codec == "copy" and traits.sound_rate is not None
+    copies = copies and container_of(extension).holds_audio(traits.sound_codec)
+    if traits.sound_rate and edit.audio_codec != "none" and not copies:
         sound = choose_sound(edit, extension, traits.sound_rate, traits.channels, traits.layout)
     notes = (coding.note,) if coding.note else ()
-    return FilePlan(extension, pictures, sound, traits.language, notes)
+    return FilePlan(extension, pictures, sound, copies, traits.language, notes)
 
 
 def _audio_file(traits: Traits, edit: Edit, wanted: str) -> FilePlan:
@@ -191,4 +196,4 @@ def _audio_file(traits: Traits, edit: Edit, wanted: str) -> FilePlan:
     if wanted == ORIGINAL:
         extension = _NATURAL_AUDIO.get(str(edit.audio_codec), "m4a")
     sound = choose_sound(edit, extension, traits.sound_rate, traits.channels, traits.layout)
-    return FilePlan(extension, None, sound, traits.language)
+    return FilePlan(extension, None, sound, language=traits.language)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from clipmill.core.errors import ProcessError
-from clipmill.core.request import Want
+from clipmill.core.request import Frames, Want
 from clipmill.core.sample import Subtitle, subtitles_within
 from clipmill.core.time import Span
 from clipmill.media.clip_plan import FilePlan
 from clipmill.media.clip_writer import ClipWriter, MadeFile
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.frame_index import FrameIndex
+from clipmill.media.images import ImageWriter
+from clipmill.media.packets import PacketSource
 from clipmill.media.prepare import PreparedFile
+from clipmill.media.reshape import Padding
 from clipmill.media.sound import Sound
 
 # The last picture is shown until the next one of the source, which may be far away.
@@ -69,35 +72,48 @@ class Rendered:
 
 
 class ClipWork:
-    """One clip while its source is being decoded.
+    """One clip while it is being made.
 
     Args:
         order: what to make.
-        media: the open source.
-        plans: the files of each clip.
-        folder: where they are written.
+        folder: where its files are written.
     """
 
-    def __init__(
-        self, order: ClipOrder, media: MediaFile, plans: Sequence[FilePlan], folder: Path
-    ) -> None:
+    def __init__(self, order: ClipOrder, folder: Path) -> None:
         self.order = order
+        self.folder = folder
+        self.span = order.span
         self.wants: list[Want] = []
-        self._takers: list[FileWork] = []
-        self._made: dict[str, MadeFile] = {}
+        self._parts: list[FileWork | ImageWork] = []
+        self._takers: list[FileWork | ImageWork] = []
+        self._members: dict[str, PreparedFile] = {}
+        self._main: MadeFile | None = None
+        self._notes: list[str] = []
         self._error: ProcessError | None = None
-        self._files: list[FileWork] = []
-        try:
-            span = order.span
-            for plan in plans:
-                self._files.append(FileWork(order.name, span, media, plan, folder))
-                if plan.pictures:
-                    span = self._files[-1].span  # a file of the sound follows its picture
-        except ProcessError as error:
-            self.fail(error)
-        for file in self._files:
-            self.wants += file.wants
-            self._takers += [file] * len(file.wants)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether there will be no such clip."""
+        return self._error is not None
+
+    def add(self, extension: str, made: MadeFile) -> None:
+        """Count a finished file in; what else there is of the clip follows its main file."""
+        self._members[extension] = made.file
+        self._notes += made.notes
+        if self._main is None:
+            self._main = made
+            self.span = made.actual
+
+    def note(self, note: str) -> None:
+        """Tell the user something about this clip."""
+        self._notes.append(note)
+
+    def begin(self, parts: Iterable[FileWork | ImageWork]) -> None:
+        """Have further files made from what is decoded."""
+        for part in parts:
+            self._parts.append(part)
+            self.wants += part.wants
+            self._takers += [part] * len(part.wants)
 
     def take(self, want: int, piece: Picture | Sound) -> None:
         """Use a piece of the decode.
@@ -108,49 +124,58 @@ class ClipWork:
         """
         if self._error:
             return
-        file = self._takers[want]
+        part = self._takers[want]
         try:
-            file.take(piece)
-            if file.is_complete:
-                self._end(file)
+            part.take(piece)
+            if part.is_complete:
+                self._end(part)
         except ProcessError as error:
             self.fail(error)
 
     def fail(self, error: ProcessError) -> None:
-        """Give up on what is not made yet; a clip that is whole already stays."""
-        if not self._error and len(self._made) < max(1, len(self._files)):
-            self._error = error
-            for file in self._files:
-                file.writer.abandon()
+        """Give the clip up, unless it is whole already."""
+        if self._error or (self._parts and all(part.is_ended for part in self._parts)):
+            return
+        self._error = error
+        for part in self._parts:
+            part.abandon()
+        for file in self._members.values():
+            file.path.unlink(missing_ok=True)
 
     def finish(self) -> Rendered | ProcessError:
         """The clip, or why there is none."""
-        for file in self._files:
-            if not self._error and file.extension not in self._made:
+        for part in self._parts:
+            if not self._error and not part.is_ended:
                 try:
-                    self._end(file)
+                    self._end(part)
                 except ProcessError as error:
                     self.fail(error)
         return self._error or self._rendered()
 
-    def _end(self, file: FileWork) -> None:
-        if file.extension not in self._made:
-            self._made[file.extension] = file.writer.finish(file.span.end)
+    def _end(self, part: FileWork | ImageWork) -> None:
+        if not part.is_ended:
+            part.is_ended = True
+            part.finish(self)
 
     def _rendered(self) -> Rendered:
-        main = self._made[self._files[0].extension]
+        main = self._main
+        actual = main.actual if main else self.span
         return Rendered(
             name=self.order.name,
-            members={extension: made.file for extension, made in self._made.items()},
+            members=dict(sorted(self._members.items())),
             requested=self.order.span,
-            actual=main.actual,
-            frame_count=main.frame_count,
-            encoder=main.encoder,
-            probe=main.probe,
-            geometry=main.geometry,
-            subtitles=subtitles_within(self.order.subtitles, main.actual),
-            notes=tuple(dict.fromkeys(n for made in self._made.values() for n in made.notes)),
+            actual=actual,
+            frame_count=main.frame_count if main else 0,
+            encoder=main.encoder if main else None,
+            probe=main.probe if main else None,
+            geometry=main.geometry if main else None,
+            subtitles=subtitles_within(self.order.subtitles, actual),
+            notes=tuple(dict.fromkeys(self._notes)),
         )
+
+    def add_images(self, members: dict[str, PreparedFile]) -> None:
+        """Count finished images in."""
+        self._members |= members
 
 
 class FileWork:
@@ -162,15 +187,23 @@ class FileWork:
         media: the open source.
         plan: what the file is made of.
         folder: where it is written.
+        packets: of the source, where its sound is copied.
 
     Raises:
         ProcessError: the span holds nothing of the source (``empty_span``).
     """
 
     def __init__(
-        self, name: str, span: Span, media: MediaFile, plan: FilePlan, folder: Path
+        self,
+        name: str,
+        span: Span,
+        media: MediaFile,
+        plan: FilePlan,
+        folder: Path,
+        packets: PacketSource | None = None,
     ) -> None:
         self.extension = plan.extension
+        self.is_ended = False
         self.wants: list[Want] = []
         start, end = span.start, span.end
         self._pictures_left = 0
@@ -193,15 +226,15 @@ class FileWork:
             raise _empty(span)
         self.span = Span(start, end)
         self._rate = plan.sound.rate if plan.sound else 1
-        self.writer = ClipWriter(folder / f"{name}.{plan.extension}", plan, start)
+        self._writer = ClipWriter(folder / f"{name}.{plan.extension}", plan, start, packets)
 
     def take(self, piece: Picture | Sound) -> None:
         """Use a piece of the decode."""
         if isinstance(piece, Picture):
-            self.writer.picture(piece)
+            self._writer.picture(piece)
             self._pictures_left -= piece.repeat
             return
-        self.writer.sound(piece)
+        self._writer.sound(piece)
         end = piece.start_seconds + Fraction(piece.samples.shape[1], self._rate)
         if self._sound_until is not None and end >= self._sound_until:
             self._sound_until = None
@@ -210,6 +243,48 @@ class FileWork:
     def is_complete(self) -> bool:
         """Whether all pictures and all sound have come."""
         return self._pictures_left <= 0 and self._sound_until is None
+
+    def finish(self, clip: ClipWork) -> None:
+        """End the file, check it and hand it to its clip."""
+        clip.add(self.extension, self._writer.finish(self.span.end))
+
+    def abandon(self) -> None:
+        """Give up, leaving nothing behind."""
+        self._writer.abandon()
+
+
+class ImageWork:
+    """The images of one clip, and what is still waited for.
+
+    Args:
+        request: which frames.
+        span: of the clip, in exact seconds.
+        pad: what frames them in black.
+        writer: where they go.
+    """
+
+    is_complete = False  # how many there are is known when the decode has passed
+
+    def __init__(self, request: Frames, span: Span, pad: Padding, writer: ImageWriter) -> None:
+        self.wants = [Want(request, span)]
+        self.is_ended = False
+        self._pad = pad
+        self._writer = writer
+
+    def take(self, piece: Picture | Sound) -> None:
+        """Use a piece of the decode."""
+        assert isinstance(piece, Picture)
+        frame = self._pad.run(piece.frame)
+        for _ in range(piece.repeat):
+            self._writer.add(frame)
+
+    def finish(self, clip: ClipWork) -> None:
+        """Hand the images to their clip."""
+        clip.add_images(self._writer.members)
+
+    def abandon(self) -> None:
+        """Give up, leaving nothing behind."""
+        self._writer.abandon()
 
 
 def shown(index: FrameIndex, span: Span, frame_rate: Fraction | None) -> tuple[Span, int]:

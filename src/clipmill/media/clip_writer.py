@@ -14,13 +14,13 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.time import Span
-from clipmill.io.append import hash_file
 from clipmill.media.check import Promise, check_file, thumbnail
 from clipmill.media.clip_plan import FilePlan, PicturePlan
 from clipmill.media.containers import container_of
-from clipmill.media.prepare import PreparedFile
+from clipmill.media.packets import PacketSource
+from clipmill.media.prepare import PreparedFile, new_file
 from clipmill.media.pyav import create_media, translated_errors
-from clipmill.media.remux import exact_start
+from clipmill.media.remux import copy_stream, exact_start
 from clipmill.media.reshape import Reshaper
 from clipmill.media.tracks import SoundTrack, VideoTrack
 
@@ -69,12 +69,21 @@ class ClipWriter:
         plan: what the file is made of.
         start: the clip's start, in seconds from the source's first frame. The clip's first
             picture is shown then at a constant frame rate; else the clip starts with it.
+        packets: of the source, where its sound is copied.
     """
 
-    def __init__(self, target: Path, plan: FilePlan, start: Fraction) -> None:
+    def __init__(
+        self,
+        target: Path,
+        plan: FilePlan,
+        start: Fraction,
+        packets: PacketSource | None = None,
+    ) -> None:
         self._target = target
         self._plan = plan
         self._start = start
+        self._packets = packets if plan.copies_sound else None
+        self._copied: Any = None
         self._sounds: deque[tuple[Fraction, np.ndarray[Any, Any]]] = deque()
         self._writer: Any = None
         self._video: VideoTrack | None = None
@@ -133,6 +142,7 @@ class ClipWriter:
             self._hear(None, end)
             if self._audio:
                 self._mux(self._audio.finish())
+            self._mux(self._copied_sound(end))
             self._writer.close()
         promise = Promise(
             frame_count=self._video.frame_count if self._video else 0,
@@ -155,7 +165,7 @@ class ClipWriter:
         plan, pictures = self._plan, self._plan.pictures
         coding = pictures.coding if pictures else plan.sound
         return MadeFile(
-            PreparedFile(self._target, self._target.stat().st_size, hash_file(self._target)),
+            new_file(self._target),
             Span(self._start, end),
             self._video.frame_count if self._video else 0,
             coding.encoder if coding else None,
@@ -179,6 +189,7 @@ class ClipWriter:
         kind, sound = container_of(self._plan.extension), self._plan.sound
         bases = [pictures.time_base] if pictures else []
         bases += [Fraction(1, sound.rate)] if sound else []
+        bases += [self._packets.sample_seconds] if self._packets else []
         options = {**kind.options, **exact_start(kind.muxer, bases)}
         # Packets then lie in the same order whatever came first, pictures or sound.
         self._writer = create_media(
@@ -195,6 +206,8 @@ class ClipWriter:
             )
         if sound:
             self._audio = SoundTrack(self._writer, sound, self._plan.language)
+        elif self._packets:
+            self._copied = copy_stream(self._writer, self._packets.audio)
 
     def _show(self, until: Fraction) -> int:
         """Encode the picture that waits; tells when it is shown last, in ticks of the stream."""
@@ -229,6 +242,14 @@ class ClipWriter:
             self._sounds.popleft()
             room = None if end is None else end - self._start
             self._mux(self._audio.add(samples, start - self._start, room))
+
+    def _copied_sound(self, end: Fraction) -> Iterator[Any]:
+        if self._packets is None:
+            return
+        muxer = container_of(self._plan.extension).muxer
+        for packet in self._packets.sound(Span(self._start, end), muxer):
+            packet.stream = self._copied
+            yield packet
 
     def _sound_end(self) -> Fraction | None:
         if self._audio is None or self._audio.next_sample is None or self._plan.sound is None:

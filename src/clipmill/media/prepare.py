@@ -129,7 +129,7 @@ def _video(
         raise mismatch(facts.video.codec, "video", wanted)
     target = folder / f"{path.name}.{wanted}"
     remux(path, target, extension=wanted, audio_source=audio_path)
-    return wanted, _new(target)
+    return wanted, new_file(target)
 
 
 def _audio(path: Path, facts: Probe, wanted: str, folder: Path) -> tuple[str, PreparedFile]:
@@ -139,14 +139,14 @@ def _audio(path: Path, facts: Probe, wanted: str, folder: Path) -> tuple[str, Pr
         extension = original_extension(facts) if wanted == ORIGINAL else wanted
         return extension, _unchanged(path)
     if wanted == ORIGINAL:
-        wanted = _natural_audio_extension(facts.audio[0].codec)
+        wanted = natural_audio_extension(facts.audio[0].codec)
     target = folder / f"{path.name}.{wanted}"
     kind = CONTAINERS.get(wanted)
     if kind and kind.holds_audio(facts.audio[0].codec):
         remux(path, target, extension=wanted, streams="audio")
     else:
         transcode_audio(path, target, extension=wanted)
-    return wanted, _new(target)
+    return wanted, new_file(target)
 
 
 def _common_extension(facts: Probe, sound_facts: Probe) -> str:
@@ -160,7 +160,8 @@ def _common_extension(facts: Probe, sound_facts: Probe) -> str:
     return "mkv"
 
 
-def _natural_audio_extension(codec: str) -> str:
+def natural_audio_extension(codec: str) -> str:
+    """What sound of a codec is usually kept in."""
     for extension in ("m4a", "opus", "ogg", "mp3", "flac", "wav"):
         if CONTAINERS[extension].holds_audio(codec):
             return extension
@@ -171,7 +172,12 @@ def _unchanged(path: Path) -> PreparedFile:
     return PreparedFile(path, path.stat().st_size, None)
 
 
-def _new(path: Path) -> PreparedFile:
+def new_file(path: Path) -> PreparedFile:
+    """A member that was written here.
+
+    Raises:
+        ProcessError: libav has written nothing (``no_packets``).
+    """
     if not path.exists():  # libav makes no file for a stream without a single packet
         raise ProcessError("nothing in it could be read", error_class="no_packets")
     return PreparedFile(path, path.stat().st_size, hash_file(path))

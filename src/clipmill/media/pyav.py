@@ -43,16 +43,20 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT)
 _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp")
 _MAX_MICROSECONDS = 2**62
+# For the first two streams; what others there are is looked at.
+_UNSEEN: dict[str, Any] = {"stream_options": [{"skip_frame": "all"}] * 2}
 
 
 @contextmanager
-def open_media(path: Path | str) -> Iterator[Any]:
+def open_media(path: Path | str, *, unseen: bool = False) -> Iterator[Any]:
     """Open a local media file for reading, as a context manager yielding PyAV's container.
 
     Codec threads are off: parallel work is spread over files, and codec threads have deadlocked.
 
     Args:
         path: a local file; URLs, playlists and devices are not opened.
+        unseen: do without decoding its first pictures, which takes most of the time; libav then
+            may not know their pixel format.
 
     Raises:
         ProcessError: the file cannot be read as media, now or while the context lasts.
@@ -68,6 +72,7 @@ def open_media(path: Path | str) -> Iterator[Any]:
                 "format_whitelist": ALLOWED_DEMUXERS,
                 "max_pixels": str(MAX_PIXELS),
             },
+            **(_UNSEEN if unseen else {}),
             **_METADATA_ARGUMENTS,
         ) as container:
             _check_streams(container, path)

@@ -63,11 +63,11 @@ def remux(
         sound = stack.enter_context(open_media(audio_source)) if audio_source else picture
         chosen = _choose(picture, sound, streams)
         for stream in chosen:
-            _refuse_mismatch(stream, kind, extension)
+            refuse_mismatch(stream, kind, extension)
         bases = [as_fraction(stream.time_base) for stream in chosen]
         options = {**kind.options, **exact_start(kind.muxer, [base for base in bases if base])}
         writer = stack.enter_context(create_media(target, kind.muxer, options))
-        outputs = {id(stream): _copy_stream(writer, stream) for stream in chosen}
+        outputs = {id(stream): copy_stream(writer, stream) for stream in chosen}
         inputs = {id(stream.container): stream.container for stream in chosen}
         packets = [
             _packets(reader, [s for s in chosen if s.container is reader])
@@ -137,7 +137,12 @@ def _choose(picture: Any, sound: Any, streams: str) -> list[Any]:
     return [*([video] if video else []), *sound.streams.audio]
 
 
-def _refuse_mismatch(stream: Any, kind: Container, extension: str) -> None:
+def refuse_mismatch(stream: Any, kind: Container, extension: str) -> None:
+    """Check that a stream's packets can be written into a container as they are.
+
+    Raises:
+        ProcessError: they cannot (``unsupported_codec``, ``container_mismatch``).
+    """
     context = stream.codec_context
     if context is None:
         raise ProcessError(
@@ -183,7 +188,16 @@ def _mkv_holds(codec: str) -> bool:
         return codec in writer.supported_codecs
 
 
-def _copy_stream(writer: Any, stream: Any) -> Any:
+def copy_stream(writer: Any, stream: Any) -> Any:
+    """Add a stream for packets of another file's stream, to be written as they are.
+
+    Args:
+        writer: the open output.
+        stream: of the open input.
+
+    Raises:
+        ProcessError: the container does not hold the codec (``container_mismatch``).
+    """
     try:
         output = writer.add_stream_from_template(stream, opaque=True)
     except ValueError as error:  # PyAV knows more of what a container holds than our table

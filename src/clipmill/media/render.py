@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
-from clipmill.media.clip_plan import Traits, plan_files
-from clipmill.media.clip_work import ClipOrder, ClipWork, Rendered
+from clipmill.media.clip_plan import FilePlan, Traits, plan_files, plan_picture_framing
+from clipmill.media.clip_work import ClipOrder, ClipWork, FileWork, ImageWork, Rendered
+from clipmill.media.copy_clips import copy_clips
 from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
+from clipmill.media.framing import Framing
+from clipmill.media.images import ImageWriter, image_request
+from clipmill.media.packets import PacketSource
 from clipmill.media.probe import probe
+from clipmill.media.reshape import Padding
 
 
 def render_clips(
@@ -41,18 +47,55 @@ def render_clips(
             hold a codec.
     """
     facts = probe(path)
-    with MediaFile(path) as media:
-        plans = plan_files(traits_of(media, facts), edit, wanted)
-        clips = [ClipWork(order, media, plans, folder) for order in orders]
-        routes = [(clip, number) for clip in clips for number in range(len(clip.wants))]
-        try:
-            for piece in media.decode([clip.wants[number] for clip, number in routes]):
-                clip, want = routes[piece.want]
-                clip.take(want, piece)
-        except ProcessError as error:
-            for clip in clips:
+    with MediaFile(path) as media, ExitStack() as stack:
+        traits = traits_of(media, facts)
+        clips = [ClipWork(order, folder) for order in orders]
+        if edit.precision == "copy":
+            wanted = copy_clips(clips, media, facts, edit, wanted)
+        plans = plan_files(traits, edit, wanted)
+        framing = plan_picture_framing(traits, edit) if edit.images != "none" else None
+        copies = any(plan.copies_sound for plan in plans)
+        packets = stack.enter_context(PacketSource(media)) if copies else None
+        for clip in clips:
+            try:
+                clip.begin(_files(clip, media, plans, packets))
+                clip.begin(_images(clip, framing, edit))
+            except ProcessError as error:
                 clip.fail(error)
+        _decode(media, clips)
         return [clip.finish() for clip in clips]
+
+
+def _files(
+    clip: ClipWork, media: MediaFile, plans: Sequence[FilePlan], packets: PacketSource | None
+) -> Iterator[FileWork]:
+    """The files still to be made of a clip from decoded pictures and sound."""
+    for plan in plans if not clip.has_failed else ():
+        file = FileWork(clip.order.name, clip.span, media, plan, clip.folder, packets)
+        yield file
+        if plan.pictures:
+            clip.span = file.span  # what else there is of the clip follows its pictures
+
+
+def _images(clip: ClipWork, framing: Framing | None, edit: Edit) -> Iterator[ImageWork]:
+    request = framing and image_request(edit, framing, clip.span, clip.order.subtitles)
+    if framing and request and not clip.has_failed:
+        images = ImageWriter(clip.folder, clip.order.name, edit)
+        yield ImageWork(request, clip.span, Padding(framing), images)
+
+
+def _decode(media: MediaFile, clips: Sequence[ClipWork]) -> None:
+    """Decode once for all clips; what the source cannot give fails those that wait for it."""
+    routes = [(clip, number) for clip in clips for number in range(len(clip.wants))]
+    if not routes:
+        return
+    try:
+        for piece in media.decode([clip.wants[number] for clip, number in routes]):
+            clip, want = routes[piece.want]
+            clip.take(want, piece)
+    except ProcessError as error:
+        for clip in clips:
+            clip.fail(error)
 
 
 def traits_of(media: MediaFile, facts: Probe) -> Traits:
@@ -70,6 +113,7 @@ def traits_of(media: MediaFile, facts: Probe) -> Traits:
         sound_rate=sound.rate if sound else None,
         channels=sound.channels if sound else 0,
         layout=sound.layout if sound else "",
+        sound_codec=facts.audio[0].codec if facts.audio else "",
         language=facts.audio[0].language if facts.audio else None,
     )
 

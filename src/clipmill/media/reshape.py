@@ -26,13 +26,27 @@ class Reshaper:
 
     def __init__(self, plan: PicturePlan) -> None:
         self._keeps_pixels = plan.coding.keeps_pixels
-        self._steps = _steps(plan.framing, plan.rotation_degrees, plan.coding.keeps_pixels)
-        self._chain = _Chain(self._steps)
+        steps = _stored_steps(plan.framing, plan.rotation_degrees) if self._keeps_pixels else ()
+        self._chain = _Chain((*steps, *_pad_steps(plan.framing)))
 
     def shape(self, picture: Any) -> Any:
         """The frame to encode, of a ``Picture``."""
-        frame = picture.source if self._keeps_pixels else picture.frame
-        return self._chain.run(frame) if self._steps else frame
+        return self._chain.run(picture.source if self._keeps_pixels else picture.frame)
+
+
+class Padding:
+    """Frames pictures in black, where that was asked for.
+
+    Args:
+        framing: how.
+    """
+
+    def __init__(self, framing: Framing) -> None:
+        self._chain = _Chain(_pad_steps(framing))
+
+    def run(self, frame: Any) -> Any:
+        """The framed picture."""
+        return self._chain.run(frame)
 
 
 class _Chain:
@@ -44,6 +58,8 @@ class _Chain:
         self._graph: Any = None
 
     def run(self, frame: Any) -> Any:
+        if not self._steps:
+            return frame
         shape = (frame.width, frame.height, frame.format.name)
         if shape != self._shape:
             self._shape, self._graph = shape, self._build(frame)
@@ -69,15 +85,16 @@ class _Chain:
         return graph
 
 
-def _steps(framing: Framing, rotation: int, keeps_pixels: bool) -> tuple[str, ...]:
-    pad = (
-        f"pad={framing.width}:{framing.height}:{framing.pad_left}:{framing.pad_top}:black",
-    ) * framing.is_padded
-    if not keeps_pixels:
-        return pad
+def _pad_steps(framing: Framing) -> tuple[str, ...]:
+    box = f"{framing.width}:{framing.height}:{framing.pad_left}:{framing.pad_top}"
+    return (f"pad={box}:black",) if framing.is_padded else ()
+
+
+def _stored_steps(framing: Framing, rotation: int) -> tuple[str, ...]:
+    """From a stored picture to the part that is wanted, in the size that is wanted."""
     x, y, width, height = framing.crop
     upright = f"scale={framing.source_width}:{framing.source_height}:flags=bicubic"
     crop = (f"crop={width}:{height}:{x}:{y}:exact=1",) * (framing.frames_crop is not None)
     scaled = (framing.scaled_width, framing.scaled_height)
     scale = (f"scale={scaled[0]}:{scaled[1]}:flags=bicubic",) * (scaled != (width, height))
-    return (*_TURNS[rotation], upright, *crop, *scale, *pad)
+    return (*_TURNS[rotation], upright, *crop, *scale)

@@ -1,0 +1,219 @@
+"""Clips as copies: packets of a source as they are, from a key frame on, rebased to zero."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipmill.core.errors import ProcessError
+from clipmill.core.time import Span
+from clipmill.media.clip_writer import MadeFile
+from clipmill.media.decode import MediaFile
+from clipmill.media.facts import Probe
+from clipmill.media.frame_index import FrameIndex
+from clipmill.media.packets import PacketSource
+from clipmill.media.prepare import new_file
+from clipmill.media.probe import probe, probe_container
+from clipmill.media.pyav import open_media
+from clipmill.media.write_packets import container_for, decoding_time, write_packets
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Packets of a video that can be shown by themselves.
+
+    Args:
+        first: the first packet, counted in order of decoding.
+        stop: the packet after the last one.
+        numbers: of the frames shown; packets of others are left out.
+    """
+
+    first: int
+    stop: int
+    numbers: range
+
+
+def find_stretch(index: FrameIndex, span: Span) -> Stretch:
+    """The packets to copy for a span.
+
+    They begin with the key frame at or before the span's first frame. They end as soon as all
+    frames of the span are there and none is missing among those shown: a few frames later at most
+    where frames are not decoded in the order they are shown in.
+
+    Args:
+        index: of the source.
+        span: in exact seconds.
+
+    Raises:
+        ProcessError: no frame starts within the span (``empty_span``), or there is no key frame to
+            begin with (``cannot_copy``).
+    """
+    wanted = index.within(span)
+    if not wanted:
+        raise _empty(span)
+    if index.ordered_by_decoder:
+        raise _cannot("the file does not say in which order its frames are shown")
+    keys = np.flatnonzero(index.keyframe[: wanted.start + 1])
+    if not len(keys):
+        # What the first frames depend on is hidden; the first key frame after them has to do.
+        keys = np.flatnonzero(index.keyframe[: wanted.stop])[:1]
+    if not len(keys):
+        raise _cannot("there is no key frame to begin with")
+    start = int(keys[-1])
+    first = int(index.packet[start])
+    numbers = index.packets.number[first:]
+    kept = np.cumsum(numbers >= start)
+    latest = np.maximum.accumulate(numbers)
+    whole = (kept == latest - start + 1) & (latest + 1 >= wanted.stop)
+    last = int(np.argmax(whole)) if whole.any() else len(numbers) - 1
+    return Stretch(first, first + last + 1, range(start, int(latest[last]) + 1))
+
+
+def cut_copy(
+    source: PacketSource, media: MediaFile, span: Span, target: Path, *, facts: Probe, sound: bool
+) -> MadeFile:
+    """Write the packets of a span into a file of their own.
+
+    Args:
+        source: the packets.
+        media: the same file.
+        span: wanted, in exact seconds from the source's first frame.
+        target: where to; its suffix names the container.
+        facts: what the source is.
+        sound: whether its main audio goes along.
+
+    Raises:
+        ProcessError: they cannot be copied (``cannot_copy``, ``empty_span``), the container does
+            not hold the codecs (``container_mismatch``), or what was written is not what was read
+            (``clip_check_failed``).
+    """
+    index = media.frames
+    if index is None:
+        raise ProcessError(
+            "it holds sound alone, but video is wanted", error_class="no_video_stream"
+        )
+    stretch = find_stretch(index, span)
+    actual = shown_span(index, stretch.numbers)
+    streams = [source.video, *([source.audio] if sound and source.audio else [])]
+    digest = 0
+
+    def packets() -> Iterator[tuple[int, Any]]:
+        nonlocal digest
+        muxer = container_for(target).muxer
+        sounds = source.sound(actual, muxer)
+        pictures = _pictures(source, index, stretch)
+        runs = [((0, packet) for packet in pictures), ((1, packet) for packet in sounds)]
+        for output, packet in heapq.merge(*runs[: len(streams)], key=decoding_time):
+            if output == 0:
+                digest = zlib.crc32(packet, digest)
+            yield output, packet
+
+    write_packets(target, streams, index.time_base, packets())
+    expected = None if _is_rewritten(source.video) else digest
+    row = _check(target, len(stretch.numbers), expected, facts)
+    return MadeFile(new_file(target), actual, len(stretch.numbers), None, row)
+
+
+def cut_sound(source: PacketSource, span: Span, target: Path) -> MadeFile:
+    """Write the packets of the main audio that are heard within a span into a file of their own.
+
+    Args:
+        source: the packets.
+        span: in exact seconds from the source's first frame.
+        target: where to; its suffix names the container.
+
+    Raises:
+        ProcessError: the container does not hold the codec (``container_mismatch``), or there is
+            no sound within the span (``empty_span``).
+    """
+    packets = ((0, packet) for packet in source.sound(span, container_for(target).muxer))
+    first = next(packets, None)
+    if first is None:
+        raise _empty(span)
+    write_packets(target, [source.audio], None, itertools.chain([first], packets))
+    return MadeFile(new_file(target), span, 0, None, probe(target).row())
+
+
+def shown_span(index: FrameIndex, numbers: range) -> Span:
+    """From when the first of some frames is shown until the last of them no longer is."""
+    is_last = numbers.stop >= len(index)
+    end = index.end_seconds if is_last else index.seconds(numbers.stop)
+    return Span(index.seconds(numbers.start), end)
+
+
+def _pictures(source: PacketSource, index: FrameIndex, stretch: Stretch) -> Iterator[Any]:
+    """Yield the packets of a stretch, timed from its first frame; others in between are left out.
+
+    Decoding times are made anew, the latest possible ones: the source's may be missing.
+    """
+    numbers = stretch.numbers
+    shown = index.packets.number[stretch.first : stretch.stop]
+    kept = (shown >= numbers.start) & (shown < numbers.stop)
+    pts = index.pts[shown[kept]] - int(index.pts[numbers.start])
+    dts = np.sort(pts)
+    dts -= max(int((dts - pts).max()), 0)
+    times = iter(zip(pts.tolist(), dts.tolist(), strict=True))
+    packets = source.pictures(index, stretch.first)
+    for is_kept, packet in zip(kept.tolist(), packets, strict=False):
+        if is_kept:
+            packet.pts, packet.dts = next(times)
+            yield packet
+    if next(times, None) is not None:
+        raise _cannot("the file ends within the clip")
+
+
+def _is_rewritten(video: Any) -> bool:
+    """Whether a muxer changes how packets are written, as of a broadcast's H.264."""
+    context = video.codec_context
+    with_start_codes = not bytes(context.extradata or b"").startswith(b"\1")
+    return context.name in ("h264", "hevc") and with_start_codes
+
+
+def _check(path: Path, frame_count: int, digest: int | None, source: Probe) -> dict[str, Any]:
+    """Read a copy again: every packet is there, byte for byte; nothing need be decoded."""
+    with open_media(path, unseen=True) as container:
+        video = container.streams.video[0]
+        count = seen = 0
+        for packet in container.demux(video):
+            if packet.size:
+                count += 1
+                seen = zlib.crc32(packet, seen)
+        container.seek(0)
+        facts = probe_container(container, path)
+    if count != frame_count or digest not in (None, seen):
+        raise ProcessError(
+            f"{path.name} was made but holds {count} frames, which are not the {frame_count} of "
+            "the source",
+            error_class="clip_check_failed",
+        )
+    return _with_pixels(facts, source).row()
+
+
+def _with_pixels(facts: Probe, source: Probe) -> Probe:
+    """What only a decoder could tell of a copy is what it told of the source."""
+    if facts.video is None or source.video is None or facts.video.pixel_format is not None:
+        return facts
+    names = ("pixel_format", "bit_depth", "has_alpha", "hdr")
+    seen: Mapping[str, Any] = {name: getattr(source.video, name) for name in names}
+    integrity = "ok" if facts.integrity == "undecodable" else facts.integrity
+    return replace(facts, video=replace(facts.video, **seen), integrity=integrity)
+
+
+def _empty(span: Span) -> ProcessError:
+    return ProcessError(
+        f"nothing of the source begins within {span.start_seconds:g}-{span.end_seconds:g} s",
+        error_class="empty_span",
+    )
+
+
+def _cannot(reason: str) -> ProcessError:
+    return ProcessError(
+        f"packets cannot be copied: {reason}; take precision exact", error_class="cannot_copy"
+    )

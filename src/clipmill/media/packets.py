@@ -1,0 +1,132 @@
+"""Packets of a source as they are: from any of its frames on, and the sound of any stretch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from typing import Any, Self
+
+import av
+
+from clipmill.core.time import Span
+from clipmill.media.decode import MediaFile
+from clipmill.media.frame_index import FrameIndex
+from clipmill.media.pyav import (
+    as_fraction,
+    known_time,
+    main_audio,
+    main_video,
+    open_media,
+    read_only,
+)
+
+_SEEK_BACK_SECONDS = Fraction(1)
+# Decoders of these need the packet before to get a packet right; an edit list hides it.
+_NEEDS_RUN_UP = frozenset({"aac", "mp3", "mp3float", "opus", "libopus", "vorbis"})
+_HIDES = frozenset({"mp4", "mov", "ipod"})
+
+
+class PacketSource:
+    """The packets of a file's main video and main audio, as a context manager.
+
+    Each stream is read by itself, so that seeking for one leaves the other where it is.
+
+    Args:
+        media: the open file.
+
+    Attributes:
+        video: its main video; None when there is none.
+        audio: its main audio; None when there is none that can be decoded.
+    """
+
+    video: Any
+    audio: Any
+
+    def __init__(self, media: MediaFile) -> None:
+        self._path = media.path
+        self._zero = Fraction(0)
+        if media.frames is not None:
+            self._zero = media.frames.first_pts * media.frames.time_base
+        elif media.sound is not None:
+            self._zero = media.sound.start
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._pictures = self._stack.enter_context(open_media(self._path, unseen=True))
+        self._sounds = self._stack.enter_context(open_media(self._path, unseen=True))
+        self.video, audio = main_video(self._pictures), main_audio(self._sounds)
+        self.audio = audio if audio is not None and audio.codec_context is not None else None
+        read_only(self._pictures, [self.video])
+        read_only(self._sounds, [self.audio])
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    @property
+    def sample_seconds(self) -> Fraction:
+        """How long a sample of the sound lasts."""
+        return Fraction(1, self.audio.codec_context.sample_rate)
+
+    def pictures(self, index: FrameIndex, serial: int) -> Iterator[Any]:
+        """Yield the packets of the video from one on.
+
+        Args:
+            index: of the same file.
+            serial: the first packet, counted in order of decoding.
+        """
+        table = index.packets
+        wanted = int(table.pts[serial]), int(table.size[serial])
+        back = round(_SEEK_BACK_SECONDS / index.time_base)
+        _seek(self._pictures, self.video, wanted[0] - back)
+        found = False
+        for packet in self._pictures.demux(self.video):
+            found = found or (packet.pts, packet.size) == wanted
+            if found and packet.size:
+                yield packet
+        if not found:  # not every file can be sought in
+            self._pictures.seek(0)
+            packets = (packet for packet in self._pictures.demux(self.video) if packet.size)
+            yield from itertools.islice(packets, serial, None)
+
+    def sound(self, span: Span, muxer: str) -> Iterator[Any]:
+        """Yield the packets of the audio that are heard within a span, timed in samples.
+
+        Args:
+            span: in exact seconds from the source's first frame; its start is time 0 of the
+                packets.
+            muxer: what they are written with; where it can hide sound before the start, the
+                packet that reaches into the span comes along, with its run-up.
+        """
+        if self.audio is None:
+            return
+        base, sample = as_fraction(self.audio.time_base) or Fraction(1), self.sample_seconds
+        start = self._zero + span.start
+        run_up = 2 if self.audio.codec_context.name in _NEEDS_RUN_UP else 1
+        early: list[Any] = []
+        _seek(self._sounds, self.audio, int((start - _SEEK_BACK_SECONDS / 2) // base))
+        for packet in self._sounds.demux(self.audio):
+            if not packet.size or packet.pts is None:
+                continue
+            # Samples are the finer measure: an AVI counts sound by the packet.
+            packet.pts = packet.dts = round((packet.pts * base - start) / sample)
+            packet.duration = round((packet.duration or 0) * base / sample)
+            packet.time_base = sample
+            if packet.pts * sample >= span.duration:
+                return
+            if packet.pts < 0:
+                early = [*early, packet][-run_up:]
+                continue
+            yield from early if muxer in _HIDES else ()
+            early = []
+            yield packet
+
+
+def _seek(container: Any, stream: Any, ticks: int) -> None:
+    """Go to a key frame at or before a time; to the start where there is none."""
+    try:
+        container.seek(max(ticks, known_time(stream.start_time) or 0), stream=stream)
+    except av.FFmpegError:
+        container.seek(0)

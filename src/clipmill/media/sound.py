@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from clipmill.core.request import Audio
-from clipmill.core.time import Span
+from clipmill.core.time import MAX_SECONDS, Span
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import as_fraction, read_only
 from clipmill.media.sound_index import SoundIndex
@@ -22,6 +22,12 @@ Samples = np.ndarray[Any, Any]
 _TOLERANCE_SECONDS = Fraction(20, 1000)
 _JUMP_SECONDS = 1
 _BLOCK_SECONDS = 1
+# Decoders and resamplers need to hear a little before they sound as if they had heard all.
+_WARM_UP_SECONDS = 1
+# Decoding sound from its start costs some milliseconds a second. A seek comes out bit for bit the
+# same but for codecs that fill in noise, such as AAC, whose noise is another one then.
+_SEEK_SECONDS = 60
+_ALL = Span(Fraction(0), Fraction(MAX_SECONDS))
 
 
 @dataclass(slots=True, eq=False)
@@ -53,16 +59,31 @@ def decode_sound(
         index: from when to when it sounds.
         wants: (index, request, span) of each.
     """
-    end = max((span.end for _, _, span in wants if span), default=Fraction(0))
-    endless = any(span is None for _, _, span in wants)
-    outputs = [_Output(index, request, part) for request, part in _alike(wants).items()]
-    for position, samples in _placed(_decoded(container, stream), index):
+    spans = [span or _ALL for _, _, span in wants]
+    begin = math.floor(min(span.start for span in spans) - index.start_seconds - _WARM_UP_SECONDS)
+    end = max(span.end for span in spans) - index.start_seconds + _WARM_UP_SECONDS
+    read_only(container, [stream])
+    begin = begin if _seek(container, stream, index, begin) else 0
+    outputs = [_Output(index, request, part, begin) for request, part in _alike(wants).items()]
+    frames = _decoded(container, stream)
+    for position, samples in _placed(frames, index, begin * index.rate):
         for output in outputs:
             yield from output.take(samples)
-        if not endless and index.start_seconds + Fraction(position, index.rate) >= end:
+        if position >= end * index.rate:
             break
     for output in outputs:
         yield from output.finish()
+
+
+def _seek(container: Any, stream: Any, index: SoundIndex, begin: int) -> bool:
+    """Go to some time before a second of sound, if that saves much and stays exact."""
+    base = as_fraction(stream.time_base) or Fraction(1)
+    # Other containers' clocks are too coarse to tell one sample from the next.
+    exact = container.format.name.startswith("mov,") and Fraction(1, index.rate) % base == 0
+    if not exact or begin < _SEEK_SECONDS:
+        return False
+    container.seek(round((index.start + begin - _WARM_UP_SECONDS) / base), stream=stream)
+    return True
 
 
 def _alike(
@@ -78,7 +99,11 @@ class _Output:
     """One rate and number of channels, and the wants that ask for it."""
 
     def __init__(
-        self, index: SoundIndex, request: Audio, wants: Sequence[tuple[int, Span | None]]
+        self,
+        index: SoundIndex,
+        request: Audio,
+        wants: Sequence[tuple[int, Span | None]],
+        begin: int,
     ) -> None:
         self._index = index
         self._rate = request.rate or index.rate
@@ -87,7 +112,8 @@ class _Output:
         self._resampler = None
         if (self._rate, channels) != (index.rate, index.channels):
             self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
-        self._position = 0
+        # Whole seconds are whole samples at any rate.
+        self._position = begin * self._rate
         self._wants = [(number, *self._samples_of(span)) for number, span in wants]
 
     def _samples_of(self, span: Span | None) -> tuple[int, int | None]:
@@ -124,16 +150,23 @@ class _Output:
                 yield Sound(number, time, samples[:, low:high])
 
 
-def _placed(frames: Iterator[Any], index: SoundIndex) -> Iterator[tuple[int, Samples]]:
-    """Yield (position after them, samples), from the first on, without gaps or overlaps."""
-    position, moved = 0, Fraction(0)
+def _placed(frames: Iterator[Any], index: SoundIndex, begin: int) -> Iterator[tuple[int, Samples]]:
+    """Yield (position after them, samples), without gaps or overlaps.
+
+    Args:
+        frames: decoded, perhaps from somewhat before.
+        index: from when to when it sounds.
+        begin: position of the first sample to yield, counted from the source's first.
+    """
+    position, moved = (None if begin else 0), Fraction(0)
     to_float: dict[tuple[str, str, int], Any] = {}
     for frame in frames:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind not in to_float:
             to_float[kind] = av.AudioResampler(format="fltp", layout=index.layout, rate=index.rate)
         if frame.pts is not None:
-            time = frame.pts * (as_fraction(frame.time_base) or Fraction(1)) - index.start
+            time = frame.pts * index.time_base - index.start
+            position = round(time * index.rate) if position is None else position
             late = time + moved - Fraction(position, index.rate)
             if late < -_JUMP_SECONDS:
                 moved -= late
@@ -143,8 +176,10 @@ def _placed(frames: Iterator[Any], index: SoundIndex) -> Iterator[tuple[int, Sam
                     yield position, np.zeros((index.channels, count), dtype=np.float32)
         for part in to_float[kind].resample(frame):
             samples = part.to_ndarray()
-            position += samples.shape[1]
-            yield position, samples
+            skipped = max(begin - (position or 0), 0)
+            position = (position or 0) + samples.shape[1]
+            if position > begin:
+                yield position, samples[:, skipped:]
 
 
 def _blocks(total: int, size: int) -> Iterator[int]:
@@ -154,7 +189,6 @@ def _blocks(total: int, size: int) -> Iterator[int]:
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
     """Yield the frames of one stream; a packet that cannot be decoded costs only itself."""
-    read_only(container, [stream])
     try:
         for packet in container.demux(stream):
             beat()

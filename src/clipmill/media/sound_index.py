@@ -26,6 +26,7 @@ class SoundIndex:
             before the first frame is shown.
         duration_seconds: how long, as the packets say.
         start: first sample by the file's own clock, in exact seconds.
+        time_base: seconds per tick of that clock.
     """
 
     rate: int
@@ -34,6 +35,7 @@ class SoundIndex:
     start_seconds: Fraction
     duration_seconds: Fraction
     start: Fraction
+    time_base: Fraction
 
     @property
     def end_seconds(self) -> Fraction:
@@ -93,4 +95,5 @@ class SoundIndexBuilder:
             start_seconds=start - zero if zero is not None else Fraction(0),
             duration_seconds=max(end - start, Fraction(first.samples, first.sample_rate)),
             start=start,
+            time_base=self._time_base,
         )

@@ -116,13 +116,15 @@ class IndexBuilder:
         self._time_base = as_fraction(stream.time_base) or Fraction(1)
         codec = stream.codec_context.codec.canonical_name
         self._is_vp8, self._is_hevc = codec == "vp8", codec == "hevc"
-        self._has_layers = False
+        self._has_layers = self._ends_broken = False
         self._rows: list[tuple[int, int, int, int, bool, bool]] = []
         self._blocks: list[np.ndarray[Any, Any]] = []
 
     def add(self, packet: Any) -> None:
         """Note one packet; those without data are none."""
-        shown = not (packet.is_discard or packet.is_corrupt)
+        if len(self._rows) == _BLOCK:
+            self._pack()
+        shown = not packet.is_discard
         if self._is_vp8 and shown:
             shown = bool(memoryview(packet)[0] & _VP8_SHOWN)
         if self._is_hevc and not self._has_layers:
@@ -137,8 +139,7 @@ class IndexBuilder:
                 shown,
             )
         )
-        if len(self._rows) == _BLOCK:
-            self._pack()
+        self._ends_broken = packet.is_corrupt
 
     def _pack(self) -> None:
         # Tuples of a day-long video would take a gigabyte.
@@ -147,6 +148,9 @@ class IndexBuilder:
 
     def finish(self) -> FrameIndex | None:
         """The index; None when no frame is shown."""
+        if self._ends_broken:
+            # The end of a truncated file; one amid others is often whole.
+            self._rows[-1] = (*self._rows[-1][:-1], False)
         self._pack()
         raw_pts, dts, duration, size, keyframe, shown = np.concatenate(self._blocks).T
         keyframe, shown = keyframe.astype(bool), shown.astype(bool)

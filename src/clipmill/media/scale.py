@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import av
@@ -11,7 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from clipmill.core.request import Frames, PixelFormat
-from clipmill.media.geometry import Box, geometry
+from clipmill.media.geometry import Box, Geometry, geometry
 from clipmill.media.tone import is_hdr, tone_mapped
 
 # Measured on 720p: averaging (AREA) is the cheapest filter that looks at every pixel and, where
@@ -44,6 +45,7 @@ class Scaler:
         self._ratio = ratio
         self._resize, self._convert = VideoReformatter(), VideoReformatter()
         self._cropper: _Cropper | None = None
+        self._plans: dict[tuple[int, int, int], Geometry] = {}
 
     def scale(self, frame: Any) -> Any:
         """The wanted picture of a decoded frame; neither changes the other.
@@ -51,12 +53,15 @@ class Scaler:
         Raises:
             ProcessError: the crop is not within the picture.
         """
-        # Libav counts counter-clockwise.
-        rotation = round(-frame.rotation / 90) * 90 % 360
-        plan = geometry(self._request, (frame.width, frame.height), self._ratio, rotation)
+        kind = (frame.width, frame.height, frame.rotation)
+        if kind not in self._plans:
+            # Libav counts counter-clockwise.
+            rotation = round(-frame.rotation / 90) * 90 % 360
+            self._plans[kind] = geometry(self._request, kind[:2], self._ratio, rotation)
+        plan = self._plans[kind]
         if plan.crop:
             frame = self._crop(frame, plan.crop)
-        if _may_be_transparent(frame):
+        if _may_be_transparent(frame.format.name):
             frame = _on_black(frame)
         wanted = self._request.pixel_format
         if is_hdr(frame):
@@ -100,8 +105,9 @@ def _reformat(
     )
 
 
-def _may_be_transparent(frame: Any) -> bool:
-    pixels = frame.format
+@cache
+def _may_be_transparent(name: str) -> bool:
+    pixels = av.VideoFormat(name)
     return bool(pixels.has_palette or any(part.is_alpha for part in pixels.components))
 
 

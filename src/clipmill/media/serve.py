@@ -6,8 +6,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from clipmill.core.request import Frames
 from clipmill.media.choose import Choice
 from clipmill.media.deinterlace import Deinterlacer
@@ -36,14 +34,18 @@ class Consumer:
             number: the frame's.
             following: of the next frame that could be decoded, until which this one is shown.
         """
-        choice, first = self.choice, self._served
+        choice, repeat = self.choice, 0
         if number not in choice.frames:
             return 0
-        self._served = int(np.searchsorted(choice.numbers, following))
-        repeats = choice.repeats[first : self._served]
-        if not (choice.by_time or self.request.nearest):
-            repeats = repeats[choice.numbers[first : self._served] == number]
-        return int(repeats.sum())
+        stands_in = choice.by_time or self.request.nearest
+        while self._served < len(choice.numbers):
+            wanted = int(choice.numbers[self._served])
+            if wanted >= following:
+                break
+            if stands_in or wanted == number:
+                repeat += int(choice.repeats[self._served])
+            self._served += 1
+        return repeat
 
 
 class Looks:

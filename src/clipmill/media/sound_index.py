@@ -59,13 +59,17 @@ class SoundIndexBuilder:
         self._tries = 0
         self._start: int | None = None
         self._end: int | None = None
-        self._length = 0
+        self._length = self._moved = 0
+        self._second = round(1 / self._time_base)
 
     def add(self, packet: Any) -> None:
         """Note one packet; those without data are none."""
         duration, pts = packet.duration or 0, known_time(packet.pts)
         self._length += duration
         if pts is not None:
+            if self._end is not None and pts + self._moved < self._end - self._second:
+                self._moved = self._end - pts  # the clock jumped back, as in joined broadcasts
+            pts += self._moved
             self._start = pts if self._start is None else min(self._start, pts)
             end = pts + duration
             self._end = end if self._end is None else max(self._end, end)

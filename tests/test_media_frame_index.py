@@ -1,0 +1,86 @@
+"""The index of a video's frames: what is in the file, when each is shown, nothing decoded."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from clipmill.core.time import Span
+from clipmill.demo.media import make_audio, make_video
+from clipmill.media.decode import MediaFile
+from clipmill.media.probe import probe
+
+
+def index_of(path):
+    with MediaFile(path) as file:
+        return file.frames
+
+
+def test_frames_in_order_of_showing_though_decoded_in_another(tmp_path):
+    index = index_of(make_video(tmp_path / "a.mp4", seconds=3, gop=12))
+    assert len(index) == 30
+    assert (np.diff(index.packet) < 0).any()
+    assert [index.seconds(n) for n in (0, 1, 29)] == [0, Fraction(1, 10), Fraction(29, 10)]
+    assert np.flatnonzero(index.keyframe).tolist() == [0, 12, 24]
+    assert index.end_seconds == 3
+
+
+def test_the_frame_at_a_time_and_those_within_a_span(tmp_path):
+    index = index_of(make_video(tmp_path / "a.mp4", seconds=2, audio=None))
+    assert [index.at(Fraction(time)) for time in ("0", "0.099", "0.1", "1.95", "7")] == [
+        *(0, 0, 1),
+        *(19, 19),
+    ]
+    assert index.within(Span(Fraction("0.1"), Fraction("0.3"))) == range(1, 3)
+    assert index.within(Span(Fraction("0.11"), Fraction("0.19"))) == range(2, 2)
+    assert index.within(Span(Fraction("1.9"), Fraction(100))) == range(19, 20)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_uneven_frames_keep_their_times(tmp_path, name):
+    times = [Fraction(milliseconds, 1000) for milliseconds in (0, 40, 500, 533, 1500, 1501, 3000)]
+    index = index_of(make_video(tmp_path / name, frame_times=times, audio=None))
+    assert [index.seconds(n) for n in range(len(index))] == times
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_time_zero_is_the_first_frame_whatever_the_files_clock_says(tmp_path, name):
+    index = index_of(make_video(tmp_path / name, start_seconds=5.5, seconds=1))
+    assert index.first_pts > 0
+    assert index.seconds(0) == 0
+    assert index.end_seconds == 1
+
+
+def test_frames_that_an_edit_list_hides_are_none(tmp_path):
+    path = make_video(tmp_path / "a.mp4", start_seconds=-0.5, seconds=2, gop=12, audio=None)
+    with MediaFile(path) as file:
+        assert len(file.frames) == 15
+        assert (file.frames.packets.number == -1).sum() == 5
+
+
+def test_raw_streams_count_frames_at_their_rate(tmp_path):
+    index = index_of(make_video(tmp_path / "a.h264", seconds=1, fps=25, audio=None))
+    assert len(index) == 25
+    assert index.end_seconds == 1
+    assert index.ordered_by_decoder
+
+
+def test_a_truncated_file_has_the_frames_that_are_there(tmp_path):
+    faststart = {"movflags": "+faststart"}
+    whole = make_video(tmp_path / "a.mp4", seconds=4, container_options=faststart).read_bytes()
+    path = tmp_path / "b.mp4"
+    path.write_bytes(whole[: len(whole) // 2])
+    assert 10 < len(index_of(path)) == probe(path).video.frame_count < 40
+
+
+def test_where_the_clock_jumps_back_time_goes_on(tmp_path):
+    parts = [make_video(tmp_path / name, seconds=2).read_bytes() for name in ("a.ts", "b.ts")]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(parts))
+    with MediaFile(path) as file:
+        assert [file.frames.seconds(n) for n in range(40)] == [Fraction(n, 10) for n in range(40)]
+        assert abs(file.sound.duration_seconds - 4) < Fraction(1, 10)
+
+
+def test_sound_alone_has_no_frames(tmp_path):
+    assert index_of(make_audio(tmp_path / "a.mp3", codec="libmp3lame", seconds=1)) is None

@@ -48,22 +48,53 @@ def render_clips(
     """
     facts = probe(path)
     with MediaFile(path) as media, ExitStack() as stack:
-        traits = traits_of(media, facts)
         clips = [ClipWork(order, folder) for order in orders]
         if edit.precision == "copy":
             wanted = copy_clips(clips, media, facts, edit, wanted)
-        plans = plan_files(traits, edit, wanted)
-        framing = plan_picture_framing(traits, edit) if edit.images != "none" else None
-        copies = any(plan.copies_sound for plan in plans)
-        packets = stack.enter_context(PacketSource(media)) if copies else None
+        renderer = Renderer(media, facts, edit, wanted, stack)
         for clip in clips:
-            try:
-                clip.begin(_files(clip, media, plans, packets))
-                clip.begin(_images(clip, framing, edit))
-            except ProcessError as error:
-                clip.fail(error)
+            renderer.begin(clip)
         _decode(media, clips)
         return [clip.finish() for clip in clips]
+
+
+class Renderer:
+    """Tells of each clip of an open source what it wants to see and hear.
+
+    Args:
+        media: the open source.
+        facts: what it is.
+        edit: how clips are made.
+        wanted: modalities, each with the extension wanted.
+        stack: closes what is opened here.
+
+    Raises:
+        ProcessError: the source lacks what is wanted, or a container does not hold a codec.
+    """
+
+    def __init__(
+        self,
+        media: MediaFile,
+        facts: Probe,
+        edit: Edit,
+        wanted: Mapping[str, str],
+        stack: ExitStack,
+    ) -> None:
+        self._media = media
+        self._edit = edit
+        traits = traits_of(media, facts)
+        self.plans = plan_files(traits, edit, wanted)
+        self._framing = plan_picture_framing(traits, edit) if edit.images != "none" else None
+        copies = any(plan.copies_sound for plan in self.plans)
+        self._packets = stack.enter_context(PacketSource(media)) if copies else None
+
+    def begin(self, clip: ClipWork) -> None:
+        """Begin the files of a clip that are made from decoded pictures and sound."""
+        try:
+            clip.begin(_files(clip, self._media, self.plans, self._packets))
+            clip.begin(_images(clip, self._framing, self._edit))
+        except ProcessError as error:
+            clip.fail(error)
 
 
 def _files(

@@ -10,6 +10,7 @@ from typing import Any
 
 from clipmill.core.request import Frames, Want
 from clipmill.core.sample import Subtitle
+from clipmill.core.time import Span
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.steps.split.detector import Cut, Detector
 from clipmill.steps.split.given import (
@@ -35,13 +36,13 @@ class SplitResult:
         cuts: every cut found, used or not, by the detection rate in frames/s; None is the rate
             that the clips are made from, every frame.
         duration_seconds: exact length of the source.
-        decoded_frames: how many frames were decoded for it.
+        decoded_seconds: how much of its video was decoded for it.
     """
 
     clips: list[FoundClip]
     cuts: Mapping[float | None, list[Cut]] = field(default_factory=dict)
     duration_seconds: Fraction = Fraction(0)
-    decoded_frames: int = 0
+    decoded_seconds: Fraction = Fraction(0)
 
 
 def find_spans(
@@ -68,11 +69,18 @@ def find_spans(
     """
     with MediaFile(path) as media:
         end = duration_of(media)
-        if options.looks and media.frames is not None:
-            clips, cuts = _detect(media, end, options)
-        else:
-            clips, cuts = _split_unseen(media, end, options, spans, subtitles), {}
-        return SplitResult(clips, cuts, end, media.decoded_frames)
+        if not options.looks or media.frames is None:
+            clips = _split_unseen(media, end, options, spans, subtitles)
+            return SplitResult(clips, {}, end)
+        watch = Watch(options, media.frame_rate)
+        found: list[Span] = []
+        for picture in media.decode(watch.wants):
+            assert isinstance(picture, Picture)
+            found += watch.take(picture)
+        found += watch.finish(end)
+        return SplitResult(
+            [FoundClip(span) for span in found], watch.cuts, end, media.decoded_seconds
+        )
 
 
 def duration_of(media: MediaFile) -> Fraction:
@@ -104,30 +112,59 @@ def detectors_of(
     return made
 
 
-def _detect(
-    media: MediaFile, end: Fraction, options: SplitOptions
-) -> tuple[list[FoundClip], dict[float | None, list[Cut]]]:
-    made = detectors_of(options, media.frame_rate or _UNKNOWN_RATE)
-    rates, detectors = list(made), [detector for _, detector in made.values()]
-    cuts: dict[float | None, list[Cut]] = {rate: [] for rate in rates}
-    builder = SpanBuilder(options)
-    spans = []
-    for picture in media.decode([Want(wants) for wants, _ in made.values()]):
-        assert isinstance(picture, Picture)
-        detector = detectors[picture.want]
+class Watch:
+    """Detectors at work on one source: pictures go in, and spans come out as they become final.
+
+    Args:
+        options: the split step's.
+        frame_rate: the source's nominal rate in frames/s; None where it has none.
+
+    Raises:
+        RecipeError: there is no such detector, or its settings are wrong.
+    """
+
+    def __init__(self, options: SplitOptions, frame_rate: Fraction | None) -> None:
+        made = detectors_of(options, frame_rate or _UNKNOWN_RATE)
+        self._rates = list(made)
+        self._detectors = [detector for _, detector in made.values()]
+        self._builder = SpanBuilder(options)
+        self.wants = [Want(wants) for wants, _ in made.values()]
+        """What the detectors want to see; clips are made by what the first one finds."""
+        self.cuts: dict[float | None, list[Cut]] = {rate: [] for rate in self._rates}
+
+    @property
+    def decided_seconds(self) -> Fraction:
+        """No cut that is still to come lies before this time."""
+        return self._detectors[0].decided_seconds
+
+    @property
+    def open_start(self) -> Fraction:
+        """Where the clip begins that comes next, as far as can be told now."""
+        return self._builder.open_start
+
+    def take(self, picture: Picture) -> list[Span]:
+        """Look at the next picture of ``wants``; gives the spans that became final."""
+        detector = self._detectors[picture.want]
         found = detector.push(picture)
-        cuts[rates[picture.want]] += found
-        if picture.want == 0:
-            for cut in found:
-                builder.push(cut)
-            spans += builder.advance(detector.decided_seconds)
-    for number, (rate, detector) in enumerate(zip(rates, detectors, strict=True)):
-        last = detector.finish()
-        cuts[rate] += last
-        for cut in last if number == 0 else ():
-            builder.push(cut)
-    spans += builder.finish(end)
-    return [FoundClip(span) for span in spans], cuts
+        self.cuts[self._rates[picture.want]] += found
+        if picture.want:
+            return []
+        for cut in found:
+            self._builder.push(cut)
+        return self._builder.advance(detector.decided_seconds)
+
+    def finish(self, end: Fraction) -> list[Span]:
+        """The spans that the source's end makes final.
+
+        Args:
+            end: where the source ends, in seconds.
+        """
+        for number, (rate, detector) in enumerate(zip(self._rates, self._detectors, strict=True)):
+            last = detector.finish()
+            self.cuts[rate] += last
+            for cut in last if number == 0 else ():
+                self._builder.push(cut)
+        return self._builder.finish(end)
 
 
 def _split_unseen(

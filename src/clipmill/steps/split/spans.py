@@ -63,6 +63,12 @@ class SpanBuilder:
         self._longest: Span | None = None
         self._count = 0
 
+    @property
+    def open_start(self) -> Fraction:
+        """Where the clip begins that comes next, unless a cut that is still to come moves it."""
+        longest = self._options.max_seconds or _ZERO
+        return self._scene_start + self._options.trim_start_seconds + self._given * longest
+
     def push(self, cut: Cut) -> None:
         """Take the next cut, unless it is one that parts what belongs together.
 

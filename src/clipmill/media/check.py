@@ -32,7 +32,9 @@ class Promise:
         seconds: how long its pictures last, or its sound where there are none.
         last_seconds: when its last picture is shown, from its first.
         sound_end_seconds: when its sound ends, from the clip's start; None for no sound.
-        thumbnails: of the first and the last picture, as they went into the encoder.
+        thumbnails: of the first and the last picture, as they went into the encoder; None where
+            that is not known.
+        decodes_all: whether every picture must be decoded, and come out at its place.
     """
 
     frame_count: int
@@ -40,6 +42,7 @@ class Promise:
     last_seconds: Fraction
     sound_end_seconds: Fraction | None
     thumbnails: tuple[Thumbnail | None, Thumbnail | None]
+    decodes_all: bool = False
 
 
 def thumbnail(frame: Any) -> Thumbnail:
@@ -98,7 +101,8 @@ class _Seen:
 
     def __init__(self, promise: Promise) -> None:
         self._promise = promise
-        self._count = 0
+        self._count = self._decoded = 0
+        self._last_pts, self._rises = -1, True
         self._start: Fraction | None = None
         self._end = Fraction(0)
         self._sound_end: Fraction | None = None
@@ -115,9 +119,12 @@ class _Seen:
             self._count += 1
             self._end = max(self._end, seconds + (packet.duration or 0) * base)
             # Pictures that no other depends on are left out, but for those that are compared.
-            matters = self._place(seconds) is not None
+            matters = self._promise.decodes_all or self._place(seconds) is not None
             context.skip_frame = "DEFAULT" if matters else "NONREF"
         for frame in packet.decode():
+            self._decoded += 1
+            self._rises = self._rises and frame.pts > self._last_pts
+            self._last_pts = frame.pts
             place = self._place(frame.pts * base)
             if place is not None:
                 small = thumbnail(frame)
@@ -142,6 +149,8 @@ class _Seen:
         promise = self._promise
         if self._count != promise.frame_count:
             return f"it holds {self._count} frames instead of {promise.frame_count}"
+        if promise.decodes_all and (self._decoded != promise.frame_count or not self._rises):
+            return f"{self._decoded} of its {promise.frame_count} frames can be decoded in order"
         for name, made, meant in zip(
             ("first", "last"), self._thumbnails, promise.thumbnails, strict=True
         ):

@@ -108,6 +108,11 @@ class FilePlan:
     notes: tuple[str, ...] = ()
 
     @property
+    def role(self) -> str:
+        """What it is of a clip: ``video`` or ``audio``."""
+        return "video" if self.pictures else "audio"
+
+    @property
     def sound_request(self) -> Audio | None:
         """The sound that the decode must give, for one clip."""
         if self.sound is None:

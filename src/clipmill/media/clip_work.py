@@ -77,12 +77,16 @@ class ClipWork:
     Args:
         order: what to make.
         folder: where its files are written.
+        roles: of the files that are still to be made: ``video``, ``audio``.
     """
 
-    def __init__(self, order: ClipOrder, folder: Path) -> None:
+    def __init__(
+        self, order: ClipOrder, folder: Path, roles: Iterable[str] = ("video", "audio")
+    ) -> None:
         self.order = order
         self.folder = folder
         self.span = order.span
+        self.roles = set(roles)
         self.wants: list[Want] = []
         self._parts: list[FileWork | ImageWork] = []
         self._takers: list[FileWork | ImageWork] = []
@@ -98,6 +102,7 @@ class ClipWork:
 
     def add(self, extension: str, made: MadeFile) -> None:
         """Count a finished file in; what else there is of the clip follows its main file."""
+        self.roles.discard("video" if made.frame_count else "audio")
         self._members[extension] = made.file
         self._notes += made.notes
         if self._main is None:

@@ -22,7 +22,12 @@ from clipmill.media.packets import PacketSource
 from clipmill.media.prepare import new_file
 from clipmill.media.probe import probe, probe_container
 from clipmill.media.pyav import open_media
-from clipmill.media.write_packets import container_for, decoding_time, write_packets
+from clipmill.media.write_packets import (
+    container_for,
+    decoding_time,
+    timed_packets,
+    write_packets,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +154,15 @@ def shown_span(index: FrameIndex, numbers: range) -> Span:
 
 
 def _pictures(source: PacketSource, index: FrameIndex, stretch: Stretch) -> Iterator[Any]:
-    """Yield the packets of a stretch, timed from its first frame; others in between are left out.
-
-    Decoding times are made anew, the latest possible ones: the source's may be missing.
-    """
+    """Yield the packets of a stretch that are shown, timed from its first frame."""
     numbers = stretch.numbers
     shown = index.packets.number[stretch.first : stretch.stop]
     kept = (shown >= numbers.start) & (shown < numbers.stop)
-    pts = index.pts[shown[kept]] - int(index.pts[numbers.start])
-    dts = np.sort(pts)
-    dts -= max(int((dts - pts).max()), 0)
-    times = iter(zip(pts.tolist(), dts.tolist(), strict=True))
-    packets = source.pictures(index, stretch.first)
-    for is_kept, packet in zip(kept.tolist(), packets, strict=False):
-        if is_kept:
-            packet.pts, packet.dts = next(times)
-            yield packet
-    if next(times, None) is not None:
-        raise _cannot("the file ends within the clip")
+    zero = int(index.pts[numbers.start])
+    is_last = numbers.stop >= len(index)
+    end = index.end_pts if is_last else int(index.pts[numbers.stop])
+    packets = itertools.compress(source.pictures(index, stretch.first), kept.tolist())
+    return timed_packets(packets, index.pts[shown[kept]] - zero, end - zero, index.time_base)
 
 
 def _is_rewritten(video: Any) -> bool:

@@ -11,7 +11,7 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.media.clip_plan import FilePlan, Traits, plan_files, plan_picture_framing
 from clipmill.media.clip_work import ClipOrder, ClipWork, FileWork, ImageWork, Rendered
-from clipmill.media.copy_clips import copy_clips
+from clipmill.media.copy_clips import copy_clips, mix_clips
 from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
 from clipmill.media.framing import Framing
@@ -48,10 +48,14 @@ def render_clips(
     """
     facts = probe(path)
     with MediaFile(path) as media, ExitStack() as stack:
-        clips = [ClipWork(order, folder) for order in orders]
+        clips = [ClipWork(order, folder, wanted) for order in orders]
         if edit.precision == "copy":
-            wanted = copy_clips(clips, media, facts, edit, wanted)
-        renderer = Renderer(media, facts, edit, wanted, stack)
+            copy_clips(clips, media, facts, edit, wanted)
+        elif edit.precision == "smart" and "video" in wanted:
+            mix_clips(clips, media, facts, edit, wanted["video"])
+        roles = {role for clip in clips if not clip.has_failed for role in clip.roles}
+        left = {role: extension for role, extension in wanted.items() if role in roles}
+        renderer = Renderer(media, facts, edit, left, stack)
         for clip in clips:
             renderer.begin(clip)
         _decode(media, clips)
@@ -101,7 +105,9 @@ def _files(
     clip: ClipWork, media: MediaFile, plans: Sequence[FilePlan], packets: PacketSource | None
 ) -> Iterator[FileWork]:
     """The files still to be made of a clip from decoded pictures and sound."""
-    for plan in plans if not clip.has_failed else ():
+    for plan in plans:
+        if clip.has_failed or plan.role not in clip.roles:
+            continue
         file = FileWork(clip.order.name, clip.span, media, plan, clip.folder, packets)
         yield file
         if plan.pictures:

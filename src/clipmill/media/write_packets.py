@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from clipmill.core.errors import ProcessError
 from clipmill.media.containers import Container, container_of
 from clipmill.media.pyav import as_fraction, create_media, translated_errors
 from clipmill.media.remux import copy_stream, exact_start, refuse_mismatch
@@ -17,6 +20,8 @@ def write_packets(
     streams: Sequence[Any],
     time_base: Fraction | None,
     packets: Iterable[tuple[int, Any]],
+    *,
+    extradata: bytes | None = None,
 ) -> None:
     """Write packets of other files' streams, as they are.
 
@@ -25,6 +30,7 @@ def write_packets(
         streams: what the packets are of.
         time_base: of the video's packets, in seconds per tick; None for sound alone.
         packets: (which of the streams, packet), in order of decoding.
+        extradata: what the first stream's decoder is told, when that is not the source's.
 
     Raises:
         ProcessError: the container does not hold the codecs (``container_mismatch``), or libav
@@ -41,12 +47,46 @@ def write_packets(
             options = {**kind.options, **exact_start(kind.muxer, bases)}
             with create_media(target, kind.muxer, options) as writer:
                 outputs = [copy_stream(writer, stream) for stream in streams]
+                if extradata is not None:
+                    outputs[0].codec_context.extradata = extradata
                 for output, packet in packets:
                     packet.stream = outputs[output]
                     writer.mux_one(packet)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+
+
+def timed_packets(
+    packets: Iterable[Any], pts: np.ndarray[Any, Any], end: int, time_base: Fraction
+) -> Iterator[Any]:
+    """Yield a video's packets with times of their own.
+
+    Decoding times are the latest possible ones; the source's may be missing.
+
+    Args:
+        packets: in order of decoding.
+        pts: int64, when each is shown, in ticks from the clip's first frame.
+        end: when the last picture stops being shown, in ticks.
+        time_base: seconds per tick.
+
+    Raises:
+        ProcessError: there are fewer packets than times (``cannot_copy``).
+    """
+    dts = np.sort(pts)
+    dts -= max(int((dts - pts).max()), 0)
+    left = len(pts)
+    for packet, pts_ticks, dts_ticks in zip(packets, pts.tolist(), dts.tolist(), strict=False):
+        packet.pts, packet.dts, packet.time_base = pts_ticks, dts_ticks, time_base
+        left -= 1
+        if not left:
+            # An mp4 lasts as long as its packets in order of decoding do.
+            packet.duration = max(end - int(dts[-1] - dts[0]), 1)
+        yield packet
+    if left:
+        raise ProcessError(
+            "packets cannot be copied: the file ends within the clip", error_class="cannot_copy"
+        )
 
 
 def container_for(target: Path) -> Container:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +23,7 @@ class Choice:
         frames: all frames of the span.
         numbers: int64 (N,), rising.
         repeats: int64 (N,), at how many of the wanted times each is shown.
+        keyframes_only: only those among them that turn out to be key frames are meant.
         by_time: times were wanted rather than frames: where one cannot be decoded, the frame that
             is still shown stands in for it.
     """
@@ -31,6 +32,7 @@ class Choice:
     numbers: np.ndarray[Any, Any]
     repeats: np.ndarray[Any, Any]
     by_time: bool
+    keyframes_only: bool = False
 
 
 def choose(request: Frames, span: Span | None, index: FrameIndex) -> Choice:
@@ -57,9 +59,9 @@ def choose(request: Frames, span: Span | None, index: FrameIndex) -> Choice:
         numbers, repeats = np.unique(np.array(shown, dtype=np.int64), return_counts=True)
         return Choice(frames, numbers, repeats.astype(np.int64), by_time=True)
     numbers = np.arange(frames.start, frames.stop, request.every_nth or 1, dtype=np.int64)
-    if request.keyframes:
+    if request.keyframes and not index.ordered_by_decoder:
         numbers = numbers[index.keyframe[numbers]]
-    return _all(frames, numbers)
+    return replace(_all(frames, numbers), keyframes_only=request.keyframes)
 
 
 def exact(number: float | Fraction) -> Fraction:

@@ -193,8 +193,10 @@ class MediaFile:
     ) -> Iterator[Picture]:
         """Give a frame to all who want it; it is shown until the following one that there is."""
         number, frame = shown
+        # Where the order is the decoder's, so are the key frames.
+        keyframe = frame.key_frame if index.ordered_by_decoder else bool(index.keyframe[number])
         for consumer in consumers:
-            repeat = consumer.take(number, following)
+            repeat = consumer.take(number, following, keyframe=keyframe)
             if repeat:
                 yield Picture(
                     want=consumer.want,
@@ -202,7 +204,7 @@ class MediaFile:
                     pts=frame.pts,
                     seconds=index.seconds(number),
                     repeat=repeat,
-                    keyframe=frame.key_frame,
+                    keyframe=keyframe,
                     source=frame,
                     look=partial(look, consumer.request),
                 )

@@ -27,15 +27,16 @@ class Consumer:
         self.choice = choice
         self._served = 0
 
-    def take(self, number: int, following: int) -> int:
+    def take(self, number: int, following: int, *, keyframe: bool) -> int:
         """How many times a frame counts.
 
         Args:
             number: the frame's.
+            keyframe: whether it is one.
             following: of the next frame that could be decoded, until which this one is shown.
         """
         choice, repeat = self.choice, 0
-        if number not in choice.frames:
+        if number not in choice.frames or (choice.keyframes_only and not keyframe):
             return 0
         stands_in = choice.by_time or self.request.nearest
         while self._served < len(choice.numbers):

@@ -27,6 +27,8 @@ _WARM_UP_SECONDS = 1
 # Decoding sound from its start costs some milliseconds a second. A seek comes out bit for bit the
 # same but for codecs that fill in noise, such as AAC, whose noise is another one then.
 _SEEK_SECONDS = 60
+# Channels mixed down are averaged, not added.
+_NO_LOUDER = {"rematrix_maxval": "1"}
 _ALL = Span(Fraction(0), Fraction(MAX_SECONDS))
 
 
@@ -111,7 +113,9 @@ class _Output:
         layout = index.layout if channels == index.channels else {1: "mono", 2: "stereo"}[channels]
         self._resampler = None
         if (self._rate, channels) != (index.rate, index.channels):
-            self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
+            self._resampler = av.AudioResampler(
+                format="fltp", layout=layout, rate=self._rate, options=_NO_LOUDER
+            )
         # Whole seconds are whole samples at any rate.
         self._position = begin * self._rate
         self._wants = [(number, *self._samples_of(span)) for number, span in wants]
@@ -147,7 +151,7 @@ class _Output:
             high = count if end is None else min(end - first, count)
             if low < high:
                 time = self._index.start_seconds + Fraction(first + low, self._rate)
-                yield Sound(number, time, samples[:, low:high])
+                yield Sound(number, time, np.clip(samples[:, low:high], -1, 1))
 
 
 def _placed(frames: Iterator[Any], index: SoundIndex, begin: int) -> Iterator[tuple[int, Samples]]:

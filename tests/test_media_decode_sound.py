@@ -1,0 +1,107 @@
+"""Sound: every sample in its place, at any rate, wherever a span begins."""
+
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from clipmill.core.request import Audio, Want
+from clipmill.core.time import Span
+from clipmill.demo.media import AUDIO_RATE, make_audio, make_video
+from clipmill.media.decode import MediaFile
+
+
+def listen(path, span=None, **audio):
+    """(start in seconds, samples) of what is heard of a span."""
+    with MediaFile(path) as file:
+        pieces = list(file.decode([Want(Audio(**audio), span)]))
+    rate = audio.get("rate") or AUDIO_RATE
+    for earlier, later in pairwise(pieces):
+        gap = later.start_seconds - earlier.start_seconds
+        assert gap == Fraction(earlier.samples.shape[1], rate)
+    return pieces[0].start_seconds, np.concatenate([p.samples for p in pieces], axis=1)
+
+
+def tone(count, rate):
+    """What ``make_audio`` plays in the first half second."""
+    return 0.25 * np.sin(2 * np.pi * 220 * np.arange(count) / rate)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "tolerance"),
+    [
+        ("a.wav", "pcm_s16le", 1e-4),
+        ("a.flac", "flac", 1e-4),
+        ("a.m4a", "aac", 0.02),
+        ("a.mp3", "libmp3lame", 0.02),
+        ("a.ogg", "libopus", 0.02),
+        ("a.mka", "aac", 0.02),
+    ],
+)
+def test_no_codec_shifts_a_sample(tmp_path, name, codec, tolerance):
+    start, samples = listen(make_audio(tmp_path / name, codec=codec, seconds=1))
+    assert start == 0
+    assert samples.shape[1] >= AUDIO_RATE
+    # The first milliseconds are those of a codec that has not swung in.
+    difference = samples[:, 2_000:20_000] - tone(20_000, AUDIO_RATE)[2_000:]
+    assert np.abs(difference).max() < tolerance
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 96_000])
+def test_resampling_keeps_every_moment_where_it_is(tmp_path, rate):
+    path = make_audio(tmp_path / "a.wav", codec="pcm_s16le", seconds=1)
+    start, samples = listen(path, rate=rate, channels=1)
+    assert (start, samples.shape) == (0, (1, rate))
+    half = rate // 2 - 300
+    assert np.abs(samples[0, 300:half] - tone(half, rate)[300:]).max() < 1e-3
+
+
+def test_a_span_holds_the_samples_that_start_within_it(tmp_path):
+    path = make_audio(tmp_path / "a.wav", codec="pcm_s16le", seconds=2)
+    _, whole = listen(path, rate=16_000)
+    span = Span(Fraction("0.33333"), Fraction("1.5"))
+    start, samples = listen(path, span, rate=16_000)
+    first = -(-span.start * 16_000 // 1)
+    assert start == Fraction(first, 16_000)
+    assert np.array_equal(samples, whole[:, first:24_000])
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+def test_sound_sought_is_sound_heard(tmp_path, name):
+    codec = {"a.mp4": "flac", "a.mov": "pcm_s16le"}[name]
+    path = tmp_path / name
+    make_video(path, seconds=70, fps=1, gop=10, audio=codec)
+    _, whole = listen(path, rate=16_000, channels=1)
+    start, samples = listen(path, Span(Fraction(68), Fraction(69)), rate=16_000, channels=1)
+    assert start == 68
+    assert np.array_equal(samples, whole[:, 68 * 16_000 : 69 * 16_000])
+
+
+def test_several_rates_and_spans_in_one_decode(tmp_path):
+    path = make_audio(tmp_path / "a.wav", codec="pcm_s16le", seconds=2)
+    wants = [
+        Want(Audio(rate=16_000, channels=1)),
+        Want(Audio(rate=16_000, channels=1), Span(Fraction(1), Fraction(2))),
+        Want(Audio(channels=2), Span(Fraction(0), Fraction(1))),
+    ]
+    counts = [0, 0, 0]
+    with MediaFile(path) as file:
+        for piece in file.decode(wants):
+            counts[piece.want] += piece.samples.shape[1]
+    assert counts == [32_000, 16_000, AUDIO_RATE]
+
+
+def test_channels_are_mixed_down(tmp_path):
+    path = make_audio(tmp_path / "a.wav", codec="pcm_s16le", seconds=1)
+    _, stereo = listen(path)
+    _, mono = listen(path, channels=1)
+    assert (stereo.shape[0], mono.shape[0]) == (2, 1)
+    assert np.abs(mono[0] - stereo.mean(axis=0)).max() < 1e-3
+
+
+def test_sound_is_timed_from_the_first_frame(tmp_path):
+    path = make_video(tmp_path / "a.mkv", seconds=2, start_seconds=3, audio="flac")
+    with MediaFile(path) as file:
+        assert abs(file.sound.start_seconds) < Fraction(1, 1000)
+        assert file.sound.end_seconds == pytest.approx(2, abs=0.1)

@@ -108,6 +108,12 @@ def test_yuv420p_of_an_odd_picture_loses_a_line_and_is_not_blurred(tmp_path):
     assert np.array_equal(planes[:94], luma[:94, :126])
 
 
+def test_yuv420p_has_even_sides(tmp_path):
+    path = make_video(tmp_path / "a.mp4", seconds=0.3, audio=None)
+    frame = first(path, pixel_format="yuv420p", size=(63, 35)).frame
+    assert (frame.width, frame.height) == (64, 36)
+
+
 def test_gray_is_luma_in_full_range_and_yuv420p_stays_limited(tmp_path):
     bars = np.zeros((64, 96, 3), dtype=np.uint8)
     bars[:, 32:64], bars[:, 64:] = 128, 255

@@ -33,7 +33,9 @@ class Frames:
         crop: ``(x, y, width, height)`` in pixels of the picture as displayed, cut out
             before scaling.
         pixel_format: ``rgb24`` gives uint8 ``(H, W, 3)``, ``gray`` the luma as uint8 ``(H, W)`` in
-            full range, ``yuv420p`` limited-range planes as uint8 ``(H * 3 / 2, W)``.
+            full range, ``yuv420p`` limited-range planes as uint8 ``(H * 3 / 2, W)``, whose sides
+            are even: odd ones that are asked for grow by one, and an odd picture that is not
+            scaled loses its last line or column.
         nearest: a neighbouring frame does as well, so frames that others do not depend on may be
             skipped undecoded.
         loop_filter: False where small errors within blocks do no harm: the decoder may leave out

@@ -50,6 +50,7 @@ class Deinterlacer:
     def _begin(self, kind: tuple[Any, ...], frame: Any) -> None:
         self._kind = kind
         self._graph = av.filter.Graph()
+        self._graph.threads = 1
         source = self._graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
         )

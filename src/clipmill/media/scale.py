@@ -126,6 +126,7 @@ class _Cropper:
     def __init__(self, frame: Any, box: Box) -> None:
         self._kind = _kind(frame, box)
         self._graph = av.filter.Graph()
+        self._graph.threads = 1
         x, y, width, height = box
         source = self._graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base

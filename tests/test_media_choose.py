@@ -1,0 +1,111 @@
+"""Which frames a request means, told by brute force over its times."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipmill.core.request import Frames
+from clipmill.core.time import Span
+from clipmill.media.choose import choose, exact
+from clipmill.media.frame_index import FrameIndex, Packets
+
+
+def make_index(gaps, first_pts=0, time_base=Fraction(1, 1000)):
+    """An index of frames that last so many ticks each."""
+    edges = first_pts + np.concatenate(([0], np.cumsum(gaps)))
+    count = len(gaps)
+    serials = np.arange(count)
+    keyframe = serials % 4 == 0
+    pts = edges[:-1].astype(np.int64)
+    packets = Packets(serials, keyframe, pts, pts, serials, temporal_layers=False)
+    return FrameIndex(
+        pts=pts,
+        keyframe=keyframe,
+        time_base=time_base,
+        end_pts=int(edges[-1]),
+        packet=serials,
+        packets=packets,
+        ordered_by_decoder=False,
+    )
+
+
+def shown_at(index, times, start, end):
+    """(number, how often) of the frames shown at some times of a span, one time after the other."""
+    end = min(end, index.end_seconds)
+    inside = [n for n in range(len(index)) if start <= index.seconds(n) < end]
+    counts = {}
+    for time in times:
+        if time < end and inside:
+            before = [n for n in inside if index.seconds(n) <= time]
+            number = before[-1] if before else inside[0]
+            counts[number] = counts.get(number, 0) + 1
+    return sorted(counts.items())
+
+
+def chosen(request, span, index):
+    choice = choose(request, span, index)
+    assert choice.numbers.dtype == choice.repeats.dtype == np.int64
+    return list(zip(choice.numbers.tolist(), choice.repeats.tolist(), strict=True))
+
+
+GAPS = st.lists(st.integers(1, 90), min_size=1, max_size=30)
+SECONDS = st.fractions(0, 3, max_denominator=97)
+LENGTHS = st.fractions(Fraction(1, 97), 3, max_denominator=97)
+TIME_BASES = st.sampled_from([Fraction(1, 1000), Fraction(1001, 30000), Fraction(1, 90000)])
+
+
+@settings(deadline=None)
+@given(GAPS, SECONDS, LENGTHS, TIME_BASES, st.integers(-500, 500), st.data())
+def test_times_of_a_span(gaps, start, length, time_base, first_pts, data):
+    index = make_index(gaps, first_pts, time_base)
+    span = Span(start, start + length)
+    last = min(span.end, index.end_seconds)
+
+    fps = data.draw(st.sampled_from([1, 3, 24, 29.97, Fraction(30000, 1001), 0.1]))
+    steps = range(int((last - start) * exact(fps)) + 2 if last > start else 0)
+    times = [start + k / exact(fps) for k in steps]
+    assert chosen(Frames(fps=fps), span, index) == shown_at(index, times, start, span.end)
+
+    count = data.draw(st.integers(1, 40))
+    middles = [start + (last - start) * Fraction(2 * k + 1, 2 * count) for k in range(count)]
+    assert chosen(Frames(count=count), span, index) == shown_at(index, middles, start, span.end)
+
+    at = tuple(sorted(data.draw(st.lists(st.fractions(0, 3, max_denominator=50), max_size=9))))
+    times = [start + time for time in at]
+    assert chosen(Frames(at=at), span, index) == shown_at(index, times, start, span.end)
+
+
+def test_counts_add_up():
+    index = make_index([7, 90, 1, 1, 1, 45, 33, 90] * 9)
+    for count in (1, 2, 8, 100, 1000):
+        assert choose(Frames(count=count), None, index).repeats.sum() == count
+
+
+def test_frames_by_number():
+    index = make_index([10] * 20)
+    span = Span(Fraction(35, 1000), Fraction(150, 1000))
+    assert chosen(Frames(), span, index) == [(n, 1) for n in range(4, 15)]
+    assert chosen(Frames(every_nth=4), span, index) == [(4, 1), (8, 1), (12, 1)]
+    assert chosen(Frames(keyframes=True), span, index) == [(4, 1), (8, 1), (12, 1)]
+
+
+def test_a_rate_of_any_size_costs_no_more_than_the_frames():
+    index = make_index([10] * 20)
+    assert choose(Frames(fps=10**12), None, index).repeats.sum() == 2 * 10**11
+    span = Span(Fraction(1, 10**20), Fraction(1))
+    assert len(choose(Frames(fps=Fraction(10**18, 10**18 - 1)), span, index).numbers) == 1
+
+
+def test_floats_are_read_as_people_write_them():
+    assert exact(29.97) == Fraction(2997, 100)
+    assert exact(0.1) == Fraction(1, 10)
+
+
+@pytest.mark.parametrize(
+    "span", [Span(Fraction(1), Fraction(2)), Span(Fraction(201, 10**4), Fraction(202, 10**4))]
+)
+def test_spans_without_a_frame_mean_none(span):
+    assert chosen(Frames(fps=5), span, make_index([10] * 20)) == []

@@ -25,6 +25,7 @@ def decode(path, *wants):
 
 def numbers(pictures):
     """The numbers of some pictures, each checked against the one painted on it."""
+    pictures = list(pictures)
     for picture in pictures:
         painted = read_frame_number(picture.frame.to_ndarray(format="rgb24"))
         assert picture.number == painted
@@ -115,3 +116,26 @@ def test_a_file_of_sound_alone(tmp_path):
     assert samples.shape == (2, 12_000)
     assert samples.dtype == np.float32
     assert 0.2 < samples.max() <= 0.26
+
+
+def test_a_decode_may_be_left_and_another_begun(video):
+    with MediaFile(video) as file:
+        run = file.decode([Want(Frames())])
+        assert numbers([next(run), next(run)]) == [0, 1]
+        run.close()
+        early = file.decode([Want(Frames(at=(0.3,)))])
+        assert numbers(early) == [3]
+        assert numbers(file.decode([Want(Frames(every_nth=13))])) == [0, 13, 26, 39]
+
+
+def test_files_are_decoded_side_by_side(video, tmp_path):
+    other = make_video(tmp_path / "b.mp4", seconds=2, first_number=100)
+    with MediaFile(video) as one, MediaFile(other) as two:
+        wants = [Want(Frames(fps=5)), Want(Audio())]
+        painted = [
+            (read_frame_number(left.pixels), read_frame_number(right.pixels))
+            for left, right in zip(one.decode(wants[:1]), two.decode(wants[:1]), strict=False)
+        ]
+        both = zip(one.decode(wants), two.decode(wants), strict=False)
+        assert len(list(both)) > 10
+    assert painted == [(n, 100 + n) for n in range(0, 20, 2)]

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
 
@@ -98,6 +99,32 @@ def test_channels_are_mixed_down(tmp_path):
     _, mono = listen(path, channels=1)
     assert (stereo.shape[0], mono.shape[0]) == (2, 1)
     assert np.abs(mono[0] - stereo.mean(axis=0)).max() < 1e-3
+
+
+def test_one_channel_is_as_loud_on_two(tmp_path):
+    path = make_audio(tmp_path / "a.wav", codec="pcm_s16le", seconds=1, channels=1)
+    assert np.array_equal(*listen(path, channels=2)[1])
+    assert np.array_equal(listen(path, channels=2)[1][:1], listen(path)[1])
+
+
+@pytest.mark.parametrize("layout", ["5.1", "7.1", "12 channels"])
+def test_sound_of_many_channels(tmp_path, layout):
+    path = tmp_path / "a.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8_000)
+        stream.codec_context.layout = layout
+        count = len(av.AudioLayout(layout).channels)
+        samples = np.repeat(np.arange(8_000, dtype=np.int16), count)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
+        frame.sample_rate, frame.pts = 8_000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    _, all_of_them = listen(path, rate=8_000)
+    _, mono = listen(path, rate=8_000, channels=1)
+    ramp = np.arange(8_000) / 2**15
+    assert np.abs(all_of_them - ramp).max() < 1e-6
+    assert all_of_them.shape[0] == count
+    assert np.abs(mono[0] - ramp).max() < 1e-3
 
 
 def test_sound_is_timed_from_the_first_frame(tmp_path):

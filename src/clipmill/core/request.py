@@ -79,15 +79,17 @@ class Audio:
         channels: 1 or 2, mixed down where there are more; None for the source's.
 
     Raises:
-        ValueError: a number is not positive.
+        ValueError: the rate is not positive, or there would be neither one channel nor two.
     """
 
     rate: int | None = None
     channels: int | None = None
 
     def __post_init__(self) -> None:
-        if any(number is not None and number <= 0 for number in (self.rate, self.channels)):
-            raise ValueError("rate and channels must be greater than zero")
+        if self.rate is not None and self.rate <= 0:
+            raise ValueError("the rate must be greater than zero")
+        if self.channels not in (None, 1, 2):
+            raise ValueError("sound is given in 1 or 2 channels, or in as many as the source has")
 
 
 @dataclass(frozen=True, slots=True)

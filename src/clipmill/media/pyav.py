@@ -169,8 +169,26 @@ def decoder_for(stream: Any) -> Any:
     if name is None or stream.metadata.get("alpha_mode") != "1":
         return context
     decoder = av.CodecContext.create(name, "r")
-    decoder.thread_type, decoder.thread_count = "NONE", 1
+    _restrain(decoder)
     return decoder
+
+
+def decode_packet(decoder: Any, packet: Any | None) -> tuple[list[Any], av.FFmpegError | None]:
+    """A packet's frames, or none and what is wrong: a damaged packet costs only itself.
+
+    Args:
+        decoder: a codec context.
+        packet: None for the frames that the decoder still holds.
+
+    Raises:
+        av.FFmpegError: there was not enough memory, which is no fault of the packet.
+    """
+    try:
+        return decoder.decode(packet), None
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        return [], error
 
 
 def read_only(container: Any, streams: Sequence[Any]) -> None:
@@ -196,8 +214,7 @@ def _check_streams(container: Any, path: Path | str) -> None:
         context = stream.codec_context
         if context is None:
             continue
-        context.thread_type = "NONE"
-        context.thread_count = 1
+        _restrain(context)
         if stream.type != "video":
             continue
         if context.width * context.height > MAX_PIXELS:
@@ -206,6 +223,12 @@ def _check_streams(container: Any, path: Path | str) -> None:
                 f"{MAX_PIXELS} pixels that are decoded",
                 error_class="too_many_pixels",
             )
+
+
+def _restrain(context: Any) -> None:
+    context.thread_type = "NONE"
+    context.thread_count = 1
+    if context.type == "video":
         context.options = {"max_pixels": str(MAX_PIXELS)}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from clipmill.core.request import Audio
 from clipmill.core.time import MAX_SECONDS, Span
 from clipmill.media.pulse import beat
-from clipmill.media.pyav import as_fraction, read_only
+from clipmill.media.pyav import as_fraction, decode_packet, read_only
 from clipmill.media.sound_index import SoundIndex
 
 Samples = np.ndarray[Any, Any]
@@ -227,13 +227,12 @@ def _blocks(total: int, size: int) -> Iterator[int]:
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
     """Yield the frames of one stream; a packet that cannot be decoded costs only itself."""
+    decoder = stream.codec_context
     try:
         for packet in container.demux(stream):
             beat()
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
-                continue
-            yield from frames
+            if packet.size:  # an empty one would end the decoder's work
+                yield from decode_packet(decoder, packet)[0]
     except av.error.InvalidDataError:
-        return  # a truncated file ends there
+        pass  # a truncated file ends there
+    yield from decode_packet(decoder, None)[0]

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import av
-
-from clipmill.media.pyav import as_fraction, known_time
+from clipmill.media.pyav import as_fraction, decode_packet, known_time
 
 # Packets that a decoder may swallow before the first sound: a broken start, or a bit reservoir.
 _MAX_SILENT_PACKETS = 64
@@ -75,10 +73,8 @@ class SoundIndexBuilder:
             self._end = end if self._end is None else max(self._end, end)
         if self._first is None and self._tries < _MAX_SILENT_PACKETS:
             self._tries += 1
-            try:
-                self._first = next(iter(packet.decode()), None)
-            except av.error.InvalidDataError:
-                return
+            frames, _ = decode_packet(self._stream.codec_context, packet)
+            self._first = frames[0] if frames else None
 
     def finish(self, zero: Fraction | None) -> SoundIndex | None:
         """The index; None when nothing could be decoded.

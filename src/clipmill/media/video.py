@@ -9,10 +9,11 @@ from typing import Any
 import av
 import numpy as np
 
+from clipmill.core.errors import ProcessError
 from clipmill.media.frame_index import MISSING, FrameIndex
 from clipmill.media.plan import Stretch, earlier, plan
 from clipmill.media.pulse import beat
-from clipmill.media.pyav import decoder_for, main_video, read_only
+from clipmill.media.pyav import decode_packet, decoder_for, main_video, read_only
 
 # Decoders that leave out a frame no other needs before they decode it, and are none the worse.
 _SKIPS_UNNEEDED = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"})
@@ -44,6 +45,7 @@ class VideoReader:
         self._index = index
         self._loop_filter = True
         self._first_error: av.FFmpegError | None = None
+        self._seeks = True
         self._use(container)
 
     @property
@@ -65,10 +67,11 @@ class VideoReader:
 
         Raises:
             av.FFmpegError: nothing at all could be decoded.
+            ProcessError: likewise, and libav did not say why.
         """
         if loop_filter != self._loop_filter:
             self._loop_filter = loop_filter
-            self._use(self._open())
+            self._open_anew()
         self._first_error = None
         skippable = np.ones(len(self._index.packets.number), dtype=bool)
         skippable[self._index.packet[~spare]] = False
@@ -84,8 +87,14 @@ class VideoReader:
                     yield number, frame
                 if number > wanted[-1]:
                     return
-        if self._first_error and shown < 0:
-            raise self._first_error
+        if shown < 0:
+            raise self._first_error or ProcessError(
+                "none of the frames that were asked for could be decoded", error_class="unreadable"
+            )
+
+    def _open_anew(self) -> None:
+        self._container.close()
+        self._use(self._open())
 
     def _use(self, container: Any) -> None:
         self._container = container
@@ -136,11 +145,8 @@ class VideoReader:
             if packet and skippable[packet.pts] != skips:
                 skips = not skips
                 decoder.skip_frame = "NONREF" if skips else "DEFAULT"
-            try:
-                frames = decoder.decode(packet)
-            except av.error.InvalidDataError as error:
-                self._first_error = self._first_error or error
-                continue
+            frames, error = decode_packet(decoder, packet)
+            self._first_error = self._first_error or error
             for frame in frames:
                 serial, count = frame.pts, count + 1
                 if serial is None or times[serial] < begin:
@@ -171,13 +177,16 @@ class VideoReader:
 
     def _go_to(self, first: int) -> None:
         """Make the next packet the one at a place, or one before it."""
-        seekable = self._container.format.name.startswith(_SEEKABLE)
+        seekable = self._seeks and self._container.format.name.startswith(_SEEKABLE)
         near = self._place + _SEEK_PACKETS if seekable else len(self._index.packets.number)
         if self._place <= first < near:
             return
+        before = self._place
         if not (seekable and self._seek(first)):
-            self._use(self._open())
+            self._open_anew()
             self._place = 0
+        # Without a table of key frames a seek may lead to the start, time and again.
+        self._seeks = self._seeks and not self._place < before <= first
 
     def _seek(self, first: int) -> bool:
         """Seek to a packet or one before it; False when it is not known where that led."""

@@ -82,7 +82,8 @@ PROCESS = {
     "too_many_pixels": ("Larger frames than are decoded.", ""),
     "too_long": ("Longer than `max_duration_seconds`.", "another dataset with a larger one"),
     "too_large_for_format": ("Too large for one row of this format.", "`--format webdataset`"),
-    "invalid_span": ("The clip column of this row holds no spans.", "mend the table"),
+    "invalid_span": ("The clip column of this row holds no such span.", "mend the table"),
+    "too_many_clips": ("One source gives more clips than are allowed.", "larger `--max-clips`"),
     "out_of_memory": ("Reading it took too much memory.", "larger `--media-memory-bytes`"),
     "decoder_hung": ("Reading it did not end.", "larger `--sample-timeout-seconds`"),
     "decoder_crashed": ("Reading it killed the media process, twice.", ""),
@@ -162,8 +163,8 @@ def _row(name: str, happened: str, to_try: str, retryable: bool) -> str:
 def _said_by_others() -> set[str]:
     """Classes that the code names outside ``fetch``."""
     said: set[str] = set()
-    for room in ("media", "formats", "run"):
-        for path in (PACKAGE / room).glob("*.py"):
+    for room in ("media", "formats", "run", "steps"):
+        for path in (PACKAGE / room).rglob("*.py"):
             said |= {name for found in _SAID.findall(path.read_text()) for name in found if name}
     return said
 

@@ -10,7 +10,16 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from clipmill.steps.split.detector import Cut, Detector, DetectorOptions, cut_at
-from clipmill.steps.split.look import Array, Look, View, cv2, small_size
+from clipmill.steps.split.look import (
+    CHEAP_LONG_SIDE,
+    EXACT_LONG_SIDE,
+    Array,
+    Look,
+    Size,
+    View,
+    cv2,
+    small_size,
+)
 from clipmill.steps.split.scene_length import FilterMode, FlashFilter, SceneLength
 
 if TYPE_CHECKING:
@@ -81,17 +90,14 @@ class ContentScore:
         return self._distance(before.exact, after.exact)
 
     def _distance(self, before: View, after: View) -> float:
-        pixels = float(before.hsv[0].size)
         parts = [
-            float(cv2.norm(a, b, cv2.NORM_L1)) / pixels if weight else 0.0
-            for a, b, weight in zip(before.hsv, after.hsv, self._weights, strict=False)
+            _mean_difference(one, other) if weight else 0.0
+            for one, other, weight in zip(before.hsv, after.hsv, self._weights, strict=False)
         ]
-        parts.append(self._edge_distance(before, after) if self._weights[3] > 0 else 0.0)
+        edges = self._weights[3] > 0
+        parts.append(_mean_difference(self._edges(before), self._edges(after)) if edges else 0.0)
         weighted = sum(part * weight for part, weight in zip(parts, self._weights, strict=True))
         return weighted / sum(abs(weight) for weight in self._weights)
-
-    def _edge_distance(self, before: View, after: View) -> float:
-        return _mean_difference(self._edges(before), self._edges(after))
 
     def _edges(self, view: View) -> Array:
         edges: Array | None = view.kept.get("edges")
@@ -135,7 +141,7 @@ class Pairs:
     """Looks at a stream of pictures, two neighbours at a time."""
 
     def __init__(self) -> None:
-        self._size: tuple[int, int] | None = None
+        self._sizes: tuple[Size, Size] | None = None
         self._last: Look | None = None
 
     def push(self, picture: Picture) -> tuple[Look | None, Look]:
@@ -144,8 +150,11 @@ class Pairs:
         All have the size that the first one has, even where the picture's size changes later.
         """
         source = picture.source
-        self._size = self._size or small_size(source.width, source.height)
-        before, self._last = self._last, Look(source, self._size)
+        self._sizes = self._sizes or (
+            small_size(source.width, source.height, EXACT_LONG_SIDE),
+            small_size(source.width, source.height, CHEAP_LONG_SIDE),
+        )
+        before, self._last = self._last, Look(source, *self._sizes)
         return before, self._last
 
 

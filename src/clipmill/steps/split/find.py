@@ -21,6 +21,7 @@ from clipmill.steps.split.given import (
     clips_of_times,
 )
 from clipmill.steps.split.options import SplitOptions
+from clipmill.steps.split.seams import Seams
 from clipmill.steps.split.spans import SpanBuilder
 
 _UNKNOWN_RATE = Fraction(25)
@@ -126,7 +127,9 @@ class Watch:
     def __init__(self, options: SplitOptions, frame_rate: Fraction | None) -> None:
         made = detectors_of(options, frame_rate or _UNKNOWN_RATE)
         self._rates = list(made)
-        self._detectors = [detector for _, detector in made.values()]
+        self._detectors: list[Detector | Seams] = [detector for _, detector in made.values()]
+        if options.merge_below is not None:
+            self._detectors[0] = Seams(made[None][1])
         self._builder = SpanBuilder(options)
         self.wants = [Want(wants) for wants, _ in made.values()]
         """What the detectors want to see; clips are made by what the first one finds."""

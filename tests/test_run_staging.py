@@ -3,7 +3,7 @@
 import pytest
 
 from clipmill.io.folder import Folder
-from clipmill.run.staging import Staging, carry_on_commit, roll_forward
+from clipmill.run.staging import Result, Staging, carry_on_commit, roll_forward
 
 NAMES = ["00000.tar", "00000.parquet", "00000_stats.json"]
 
@@ -65,11 +65,11 @@ def test_a_commit_of_another_run_is_thrown_away(tmp_path):
 
 def test_rows_in_hand_of_another_run_are_not_taken_up(tmp_path):
     staging = Staging(tmp_path, "00000", "run 1")
-    staging.journal({"key": "0"}, {"00000": 10})
+    staging.journal(Result([{"key": "0"}]), {"00000": 10})
     (staging.files / "00000.tar").write_bytes(b"x" * 10)
     staging.close()
     again = Staging(tmp_path, "00000", "run 1")
-    assert (again.finished, again.position) == ([{"key": "0"}], {"00000": 10})
+    assert (again.finished, again.position) == ([Result([{"key": "0"}])], {"00000": 10})
     again.close()
     other = Staging(tmp_path, "00000", "run 2")
     assert (other.finished, other.position) == ([], {})

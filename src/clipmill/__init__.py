@@ -6,15 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipmill.api import download, open
-    from clipmill.dataset.dataset import Dataset
+    from clipmill.api import Dataset, download, open
     from clipmill.run.recipe import Recipe
 
 __version__ = "0.1.0"
 __all__ = ["Dataset", "Recipe", "download", "open"]
 
 _HOME = {
-    "Dataset": "clipmill.dataset.dataset",
+    "Dataset": "clipmill.api",
     "Recipe": "clipmill.run.recipe",
     "download": "clipmill.api",
     "open": "clipmill.api",

@@ -10,11 +10,70 @@ from typing import Any
 from clipmill.core.config import parse_config
 from clipmill.core.errors import RunError, UserError
 from clipmill.core.words import as_keywords, counted
-from clipmill.dataset.dataset import Dataset
+from clipmill.dataset import dataset
 from clipmill.run.prepare import Mode
 from clipmill.run.recipe import Recipe
 from clipmill.run.runner import RunReport, run_recipe
 from clipmill.run.settings import SECTIONS, gather
+
+
+class Dataset(dataset.Dataset):
+    """A folder of finished shards, and what can be made of it.
+
+    Args:
+        folder: local path or fsspec URL of the dataset, ours, video2dataset's or img2dataset's.
+
+    Raises:
+        InputError: there is no dataset there, or it may not be read.
+    """
+
+    def split(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        mode: Mode = "auto",
+        quiet: bool = False,
+        **settings: Any,
+    ) -> Dataset:
+        """Find the clips of every sample: a dataset of spans, with nothing encoded.
+
+        Args:
+            output: folder for the clips; local path or fsspec URL.
+            mode: ``auto`` starts or goes on, ``resume``, ``overwrite`` or ``extend``.
+            quiet: show no progress.
+            **settings: any setting of a recipe's ``split``, ``source``, ``write`` and ``run``, such
+                as ``detector="adaptive", min_seconds=2``.
+
+        Raises:
+            UserError: nothing was written.
+            RunError: the run stopped, or shards could not be finished.
+        """
+        settings.setdefault("detector", "content")
+        return _made(self.folder.url, output, settings, mode=mode, quiet=quiet)
+
+    def export(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        mode: Mode = "auto",
+        quiet: bool = False,
+        **settings: Any,
+    ) -> Dataset:
+        """Make files of samples or virtual clips, each encoded once and checked.
+
+        Args:
+            output: folder of the dataset; local path or fsspec URL.
+            mode: ``auto`` starts or goes on, ``resume``, ``overwrite`` or ``extend``.
+            quiet: show no progress.
+            **settings: any setting of a recipe's ``render``, ``source``, ``write`` and ``run``,
+                such as ``short_side=360, fps=24, format="files"``.
+
+        Raises:
+            UserError: nothing was written.
+            RunError: the run stopped, or shards could not be finished.
+        """
+        settings.setdefault("precision", "exact")
+        return _made(self.folder.url, output, settings, mode=mode, quiet=quiet)
 
 
 def download(
@@ -43,6 +102,18 @@ def download(
         UserError: nothing was written.
         RunError: the run stopped, or shards could not be finished.
     """
+    return _made(source, output, settings, mode=mode, quiet=quiet)
+
+
+def _made(
+    source: Any,
+    output: str | os.PathLike[str],
+    settings: dict[str, Any],
+    *,
+    mode: Mode,
+    quiet: bool,
+) -> Dataset:
+    """Carry out the recipe that settings make up, and open what came of it."""
     is_location = isinstance(source, str | os.PathLike)
     sections = gather(settings)
     sections.setdefault("write", {})["to"] = os.fspath(output)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from clipmill.cli.options import add_options
-from clipmill.cli.report import finish_run, mode_of
+from clipmill.cli.report import carry_out
 from clipmill.fetch.options import FetchOptions
 from clipmill.run.recipe import LOCATIONS, ProbeOptions, RunSpec, SourceSpec, WriteSpec
 
@@ -37,22 +37,12 @@ def _download(
     Given again, the command goes on where it stopped. Failed rows are recorded in the shards'
     tables; `clipmill retry OUTPUT` tries them again.
     """
-    from clipmill.core.config import parse_config
-    from clipmill.run.recipe import Recipe
-    from clipmill.run.runner import run_recipe
-    from clipmill.run.settings import gather
-
-    sections = gather(settings)
-    sections.setdefault("source", {})["path"] = source
-    sections.setdefault("write", {})["to"] = output
-    mode = mode_of(resume=resume, overwrite=overwrite, extend=extend)
-    recipe = parse_config(Recipe, sections, "", style="option")
-    report = run_recipe(recipe, mode=mode, quiet=quiet or as_json)
-    finish_run(report, as_json=as_json)
+    mode = {"resume": resume, "overwrite": overwrite, "extend": extend}
+    carry_out(source, output, settings, mode, as_json=as_json, quiet=quiet)
 
 
 command = add_options(
     _download,
     [SourceSpec, FetchOptions, ProbeOptions, WriteSpec, RunSpec],
-    leave_out=[*LOCATIONS, "to", "executor"],
+    leave_out=[*LOCATIONS, "parent", "to", "executor"],
 )

@@ -17,6 +17,8 @@ from clipmill.core.registry import nearest
 
 COMMANDS: dict[str, str] = {
     "download": "Turn a list of URLs, a folder of media or shards into a dataset.",
+    "split": "Find the clips of videos: a table of spans, nothing encoded.",
+    "export": "Make files of clips: cut, scaled, encoded once, and checked.",
     "run": "Carry out a recipe written in YAML.",
     "retry": "Try failed rows of a dataset again.",
     "status": "Show how far a dataset is and how its rows ended.",
@@ -112,7 +114,7 @@ def guarded(call: Callable[[], Any]) -> int:
 
 def _in_words(message: str) -> str:
     """A message in the words of the command that was given: options, but for recipes keys."""
-    if sys.argv[1:2] not in (["download"], ["retry"]):
+    if sys.argv[1:2] not in (["download"], ["split"], ["export"], ["retry"]):
         return message
     from clipmill.core.words import as_options
     from clipmill.run.settings import SECTIONS

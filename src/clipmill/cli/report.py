@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -41,6 +42,38 @@ def mode_of(*, resume: bool, overwrite: bool, extend: bool) -> Mode:
     if len(chosen) > 1:
         raise UserError(f"--{chosen[0]} and --{chosen[1]} exclude each other; give one of them.")
     return chosen[0] if chosen else "auto"
+
+
+def carry_out(
+    source: str,
+    output: str,
+    settings: Mapping[str, Any],
+    mode: Mapping[str, bool],
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run what a command's arguments and options say, and end as it did.
+
+    Args:
+        source: input of any kind.
+        output: folder of the dataset.
+        settings: options that were given, by name.
+        mode: ``resume``, ``overwrite`` and ``extend`` as given.
+        as_json: report as JSON.
+        quiet: show no progress.
+    """
+    from clipmill.core.config import parse_config
+    from clipmill.run.recipe import Recipe
+    from clipmill.run.runner import run_recipe
+    from clipmill.run.settings import gather
+
+    sections = gather(settings)
+    sections.setdefault("source", {})["path"] = source
+    sections.setdefault("write", {})["to"] = output
+    recipe = parse_config(Recipe, sections, "", style="option")
+    report = run_recipe(recipe, mode=mode_of(**mode), quiet=quiet or as_json)
+    finish_run(report, as_json=as_json)
 
 
 def finish_run(report: RunReport, *, as_json: bool, retried: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,10 +9,23 @@ import typer
 from clipmill.cli.report import finish_run, mode_of
 
 
-def command(
+def command(  # noqa: PLR0913  # options are arguments here
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="YAML file with source, steps, write and run.")
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="YAML file with source, steps, write and run; or a ready recipe: download, "
+            "downsample_ml, pretrain_clips, scenes.",
+        ),
     ],
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[SOURCE]", help="Input in place of the recipe's own."),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Argument(metavar="[OUTPUT]", help="Output folder in place of the recipe's own."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over.")] = False,
     extend: Annotated[bool, typer.Option("--extend", help="Add rows that are new.")] = False,
@@ -21,9 +33,14 @@ def command(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Carry out a recipe written in YAML."""
-    from clipmill.run.recipe import load_recipe
+    """Carry out a recipe written in YAML.
+
+    With a split and a render step, videos are fetched, split, cut and encoded in one pass: each is
+    decoded once where that can be, and nothing but the download itself lies on disk in between.
+    """
+    from clipmill.run.ready import find_recipe
     from clipmill.run.runner import run_recipe
 
     mode = mode_of(resume=resume, overwrite=overwrite, extend=extend)
-    finish_run(run_recipe(load_recipe(recipe), mode=mode, quiet=quiet or as_json), as_json=as_json)
+    found = find_recipe(recipe, source, output)
+    finish_run(run_recipe(found, mode=mode, quiet=quiet or as_json), as_json=as_json)

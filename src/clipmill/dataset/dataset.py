@@ -62,6 +62,11 @@ class Dataset:
             return {}
         return read_manifest(self.folder)
 
+    @property
+    def numbers_its_keys(self) -> bool:
+        """Whether keys are places in shards, rather than those that samples had already."""
+        return bool(self.manifest) and not self.manifest["recipe"].keys() & {"split", "render"}
+
     @cached_property
     def layout(self) -> ShardFormat:
         """The shard format, as recorded or as the files look."""

@@ -22,7 +22,7 @@ class DatasetStatus(Counts):
     Args:
         folder: the dataset.
         shards_done: finished shards, of ``shards`` planned.
-        rows: rows planned; ``rows_done`` of them ended.
+        rows: rows of the inputs; ``rows_done`` of them ended, clips of a row together.
         video_seconds: length of all successes.
         top_messages: the most frequent error messages.
     """
@@ -31,18 +31,14 @@ class DatasetStatus(Counts):
     shards_done: int = 0
     shards: int = 0
     rows: int = 0
+    rows_done: int = 0
     video_seconds: float = 0.0
     top_messages: list[tuple[str, int]] = field(default_factory=list)
-
-    @property
-    def rows_done(self) -> int:
-        """Rows that ended in one way or another."""
-        return self.count
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
         values = asdict(self)
-        return {"folder": self.folder, "rows_done": values.pop("count"), **values}
+        return {"folder": self.folder, "rows_done": values["rows_done"], **values}
 
 
 def dataset_status(dataset: Dataset) -> DatasetStatus:
@@ -51,6 +47,7 @@ def dataset_status(dataset: Dataset) -> DatasetStatus:
     messages: Counter[str] = Counter()
     for stats in dataset.stats.values():
         status.merge(_counts(stats))
+        status.rows_done += stats.get("input_rows", stats["count"])
         status.video_seconds += stats.get("video_seconds", 0.0)
         messages.update(stats.get("status_dict", {}))
     status.shards = dataset.manifest.get("shards", status.shards_done)

@@ -86,7 +86,7 @@ class _Shard:
         self.keys = [row["key"] for row in rows]
         if len(set(self.keys)) < len(self.keys):
             self.problems.append("keys are not unique")
-        elif dataset.manifest and self.keys != sorted(self.keys):
+        elif dataset.numbers_its_keys and self.keys != sorted(self.keys):
             self.problems.append("keys are not in order")
         self._check_counts(rows)
         stored = {

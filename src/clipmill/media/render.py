@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
+from clipmill.core.request import Audio, Frames
 from clipmill.media.clip_plan import FilePlan, Traits, plan_files, plan_picture_framing
 from clipmill.media.clip_work import ClipOrder, ClipWork, FileWork, ImageWork, Rendered
 from clipmill.media.copy_clips import copy_clips, mix_clips
@@ -91,6 +92,16 @@ class Renderer:
         self._framing = plan_picture_framing(traits, edit) if edit.images != "none" else None
         copies = any(plan.copies_sound for plan in self.plans)
         self._packets = stack.enter_context(PacketSource(media)) if copies else None
+
+    @property
+    def looks(self) -> list[Frames]:
+        """What clips want to see, whatever their spans."""
+        return [plan.pictures.request for plan in self.plans if plan.pictures]
+
+    @property
+    def sounds(self) -> list[Audio]:
+        """What clips want to hear."""
+        return [plan.sound_request for plan in self.plans if plan.sound_request]
 
     def begin(self, clip: ClipWork) -> None:
         """Begin the files of a clip that are made from decoded pictures and sound."""

@@ -14,15 +14,17 @@ class Progress:
     """What one worker did since it last told.
 
     Args:
-        counts: rows finished since.
-        stages: rows in each stage right now: ``fetch``, ``probe``, ``write``, ``disk`` (held back
-            because too many bytes wait on disk).
-        resumed: rows found finished by an earlier worker since.
+        counts: how rows ended since; of a sample that was split, those of its clips.
+        stages: samples in each stage right now: ``fetch``, ``probe``, ``write``, ``disk`` (held
+            back because too many bytes wait on disk).
+        inputs: samples finished since, whatever number of rows they gave.
+        resumed: samples found finished by an earlier worker since.
         worker: process id.
     """
 
     counts: Counts
     stages: dict[str, int] = field(default_factory=dict)
+    inputs: int = 0
     resumed: int = 0
     worker: int = field(default_factory=os.getpid)
 

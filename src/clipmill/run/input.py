@@ -127,7 +127,14 @@ def _open(
     recipe: Recipe, given: Any, kind: str | None, location: list[str], spill: Path | None = None
 ) -> Input:
     columns = Columns(**{name: getattr(recipe.source, name) for name in Columns.model_fields})
-    source = open_source(given, columns, spill=spill, kind=kind)
+    source = open_source(
+        given,
+        columns,
+        spill=spill,
+        kind=kind,
+        as_samples=recipe.makes_clips,
+        parent=recipe.source.parent,
+    )
     plan = plan_shards(source, recipe.write.samples_per_shard, columns.group_by_url)
     files = [
         {"url": redact_url(file.url), "rows": file.rows, "size": file.size, "version": file.version}

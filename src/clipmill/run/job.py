@@ -25,6 +25,7 @@ class Job:
         scratch: local folder for work in hand.
         source: the input's rows.
         plan: which rows make up which shard.
+        parent: folder that the media of existing samples lie in, absolute; may be empty.
         first_shard: id of the plan's first shard in the dataset.
         retry: per shard id, row numbers to try again; every other row is carried over.
     """
@@ -36,6 +37,7 @@ class Job:
     scratch: Path
     source: Source
     plan: ShardPlan
+    parent: str = ""
     first_shard: int = 0
     retry: Mapping[int, frozenset[int]] = field(default_factory=dict)
 

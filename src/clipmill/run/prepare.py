@@ -17,6 +17,7 @@ from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX, read_mani
 from clipmill.media.containers import AUDIO_ONLY, CONTAINERS
 from clipmill.run.input import Input, last_input
 from clipmill.run.recipe import ORIGINAL, Recipe
+from clipmill.sources.base import MEDIA_COLUMN
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
 
@@ -112,11 +113,19 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def check_columns(recipe: Recipe, given: Input) -> None:
-    """Refuse input columns that have the name of media where both become columns.
+    """Refuse inputs that do not fit what is to be made of them.
 
     Raises:
-        OutputError: names the column and the ways out.
+        OutputError: a column has the name of media where both become columns; names it and the
+            ways out.
+        RecipeError: clips of links would have nothing to be made of later.
     """
+    if recipe.is_virtual and MEDIA_COLUMN not in given.source.schema().names:
+        raise RecipeError(
+            "Clips that are not rendered point into files that stay where they are, and the input "
+            "has links. Download them first (clipmill download, then clipmill split), or add the "
+            "step render, which makes the clips in the same pass."
+        )
     layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
     if layout.members_are_columns:
         extensions = recipe.write.encode_formats.values()

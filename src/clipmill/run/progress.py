@@ -66,7 +66,7 @@ def progress_line(tally: Tally) -> str:
     rows, size = tally.rates()
     parts = [
         f"{tally.shards_done}/{tally.shards} shards",
-        f"{tally.counts.count:,}/{tally.rows:,} samples",
+        f"{tally.rows_done:,}/{tally.rows:,} samples",
         f"{rows:,.1f}/s",
         f"{size / 1e6:,.1f} MB/s",
         f"{tally.success_share:.1%} ok",
@@ -75,7 +75,7 @@ def progress_line(tally: Tally) -> str:
     if errors:
         parts.append(errors)
     left = tally.seconds_left()
-    if left is not None and tally.counts.count < tally.rows:
+    if left is not None and tally.rows_done < tally.rows:
         parts.append(f"{_duration(left)} left")
         parts.append(f"waiting for {tally.bottleneck()}")
     return " | ".join(parts)

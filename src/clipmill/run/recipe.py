@@ -10,11 +10,13 @@ import yaml
 from pydantic import ByteSize, Field, field_validator, model_validator
 
 from clipmill.core.config import Config, fingerprint, parse_config
+from clipmill.core.edit import Edit
 from clipmill.core.errors import RecipeError
 from clipmill.core.redact import redact_url
 from clipmill.core.registry import names, nearest
 from clipmill.fetch.options import FetchOptions
 from clipmill.sources.columns import Columns
+from clipmill.steps.split.options import SplitOptions
 
 ORIGINAL = "original"
 MODALITIES = ("video", "audio")
@@ -34,6 +36,9 @@ class SourceSpec(Columns):
     """Shards written by clipmill, video2dataset, img2dataset or any WebDataset writer."""
     hub: str | None = None
     """Hugging Face dataset: a local folder or a hub id."""
+    parent: str | None = None
+    """Where the dataset or folder lies now that virtual clips were split from. Default: where it
+    lay then."""
 
     @property
     def given(self) -> tuple[str | None, Any]:
@@ -125,6 +130,9 @@ class RunSpec(Config):
     """Time a media process may spend on one file without getting on before it is killed."""
     media_memory_bytes: ByteSize = ByteSize(4_000_000_000)
     """Memory a media process may take before the file it reads fails."""
+    scene_bytes: ByteSize = ByteSize(256_000_000)
+    """Memory a media process may take for the pictures of a scene until its end is known; of what
+    does not fit, clips are made by a second decode."""
     ahead_bytes: ByteSize = ByteSize(2_000_000_000)
     """Bytes a worker may hold on disk between fetching and writing."""
     max_shard_retries: int = Field(default=2, ge=0)
@@ -148,6 +156,8 @@ class Recipe(Config):
     source: SourceSpec = Field(default_factory=SourceSpec)
     download: FetchOptions = Field(default_factory=FetchOptions)
     probe: ProbeOptions = Field(default_factory=ProbeOptions)
+    split: SplitOptions | None = None
+    render: Edit | None = None
     write: WriteSpec = Field(default_factory=WriteSpec)
     run: RunSpec = Field(default_factory=RunSpec)
 
@@ -170,15 +180,57 @@ class Recipe(Config):
             flat[name] = settings or {}
         return flat
 
+    @model_validator(mode="before")
+    @classmethod
+    def _virtual(cls, data: Any) -> Any:
+        """Clips that are not rendered have no media: their shards are tables."""
+        if not isinstance(data, Mapping) or data.get("split") is None or data.get("render"):
+            return data
+        write = dict(data.get("write") or {})
+        if given := [
+            name
+            for name in VIRTUAL_WRITE
+            if write.get(name, VIRTUAL_WRITE[name]) != VIRTUAL_WRITE[name]
+        ]:
+            raise ValueError(
+                f"write.{given[0]} has no effect on clips that are not rendered, which are rows of "
+                "a table: leave it out, or add the step render"
+            )
+        return {**data, "write": {**write, **VIRTUAL_WRITE}}
+
+    @property
+    def makes_clips(self) -> bool:
+        """Whether rows become clips, rather than stay what was fetched."""
+        return self.split is not None or self.render is not None
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What is fetched of a source; nothing when only its metadata are kept."""
+        return ("video",) if self.is_virtual else tuple(self.write.encode_formats)
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether clips are found and not made."""
+        return self.split is not None and self.render is None
+
+    @property
+    def captions_from_subtitles(self) -> bool:
+        """Whether each clip is a subtitle line, and has it as its caption."""
+        return self.split is not None and self.split.detector == "subtitles"
+
     def identity(self) -> dict[str, Any]:
         """What decides the content of the dataset; the rest may differ between runs of it."""
         # where the input lies is left out: it is known by a fingerprint of its own
-        source = self.source.model_dump(mode="json", exclude_defaults=True, exclude=set(LOCATIONS))
+        source = self.source.model_dump(
+            mode="json", exclude_defaults=True, exclude={*LOCATIONS, "parent"}
+        )
         write = self.write.model_dump(mode="json", exclude={"to"})
+        clips = self.model_dump(mode="json", include={"split", "render"}, exclude_none=True)
         return {
             "source": source,
             "download": self.download.identity(),
             "probe": self.probe.model_dump(mode="json"),
+            **clips,
             "write": write,
         }
 
@@ -196,14 +248,16 @@ class Recipe(Config):
         return {**dump, "download": self.download.public_dump()}
 
 
-STEPS = ("download", "probe")
+STEPS = ("download", "probe", "split", "render")
+VIRTUAL_WRITE: dict[str, Any] = {"format": "parquet", "encode_formats": {}}
 
 
-def load_recipe(given: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
+def load_recipe(given: Recipe | Mapping[str, Any] | str | Path, where: str = "recipe") -> Recipe:
     """Read a recipe from YAML, a mapping or itself.
 
     Args:
         given: a ``Recipe``, a mapping with its keys, or the path of a YAML file.
+        where: how the user knows a mapping, for messages.
 
     Raises:
         RecipeError: unreadable file, or keys and values that are not a recipe's.
@@ -211,13 +265,22 @@ def load_recipe(given: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
     if isinstance(given, Recipe):
         return given
     if isinstance(given, Mapping):
-        return parse_config(Recipe, given, "recipe")
+        return parse_config(Recipe, given, where)
+    return parse_config(Recipe, read_recipe(given), str(given))
+
+
+def read_recipe(path: str | Path) -> Mapping[str, Any]:
+    """The keys and values of a recipe file, not checked yet.
+
+    Raises:
+        RecipeError: unreadable file.
+    """
     try:
-        data = yaml.safe_load(Path(given).read_text())
+        data = yaml.safe_load(Path(path).read_text())
     except OSError as error:
-        raise RecipeError(f"Recipe {given} cannot be read: {error.strerror}.") from error
+        raise RecipeError(f"Recipe {path} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
-        raise RecipeError(f"Recipe {given} is not YAML: {error}") from error
+        raise RecipeError(f"Recipe {path} is not YAML: {error}") from error
     if not isinstance(data, Mapping):
-        raise RecipeError(f"Recipe {given} must have keys such as `source`, `steps` and `write`.")
-    return parse_config(Recipe, data, str(given))
+        raise RecipeError(f"Recipe {path} must have keys such as `source`, `steps` and `write`.")
+    return data

@@ -32,6 +32,7 @@ from clipmill.run.recipe import Recipe, load_recipe
 from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward
 from clipmill.run.stats import MAX_MESSAGES
+from clipmill.sources.samples import parent_of
 
 FailedRows = dict[int, frozenset[int]]
 """Row numbers by shard id."""
@@ -65,6 +66,11 @@ def retry_dataset(
     if not dataset.manifest:
         raise UserError(f"{folder} was not written by clipmill; only its own runs can be retried.")
     recipe = _recipe_of(dataset, output, settings or {})
+    if recipe.makes_clips:
+        raise UserError(
+            f"{folder} holds clips, and rows of clips cannot be tried again one by one. Give the "
+            "command that made it again with --overwrite."
+        )
     scratch = scratch_folder(output, recipe.run.temp_dir)
     lock = RunLock(output)
     try:
@@ -210,7 +216,7 @@ class _Retry:
                 shards_done=status.shards_done,
                 rows=status.rows,
                 seconds=0.0,
-                failed_share=status.failed / max(status.rows_done, 1),
+                failed_share=status.failed / max(status.count, 1),
                 failure_budget=self._recipe.run.failure_budget,
             )
         first, *others = reports
@@ -238,6 +244,7 @@ class _Retry:
             scratch=self._scratch,
             source=given.source,
             plan=given.plan,
+            parent=parent_of(self._inputs),
             first_shard=self._inputs[number]["first_shard"],
         )
 

@@ -48,8 +48,9 @@ from clipmill.run.runlog import RunLog
 from clipmill.run.staging import roll_forward
 from clipmill.run.tally import Tally
 from clipmill.run.wandb_report import WandbReport
+from clipmill.sources.samples import parent_of
 
-_OURS = re.compile(r"\d+(-\d+)?([._].*)?|dataset\.json|columns|selections")
+_OURS = re.compile(r"\d+(-\d+)?([._].*)?|dataset\.json|columns|selections|_sources")
 """Names that a dataset's own files and folders have, but for the run's."""
 
 
@@ -162,6 +163,7 @@ def _begin(
         scratch=scratch,
         source=given.source,
         plan=given.plan,
+        parent=parent_of(inputs),
         first_shard=inputs[number]["first_shard"],
     )
     return job, inputs
@@ -265,7 +267,7 @@ def _report(
         seconds=tally.seconds,
         shards_failed=tally.shards_failed,
         interrupted=interrupted,
-        failed_share=status.failed / max(status.rows_done, 1),
+        failed_share=status.failed / max(status.count, 1),
         failure_budget=job.recipe.run.failure_budget,
     )
 

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from clipmill.core.config import Config
+from clipmill.core.edit import Edit
 from clipmill.core.errors import RecipeError
 from clipmill.core.registry import nearest
 from clipmill.fetch.options import FetchOptions
 from clipmill.run.recipe import ProbeOptions, RunSpec, SourceSpec, WriteSpec
+from clipmill.steps.split.options import SplitOptions
 
 SECTIONS: dict[str, type[Config]] = {
     "source": SourceSpec,
     "download": FetchOptions,
     "probe": ProbeOptions,
+    "split": SplitOptions,
+    "render": Edit,
     "write": WriteSpec,
     "run": RunSpec,
 }

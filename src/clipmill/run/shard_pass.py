@@ -5,37 +5,44 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from clipmill.core.config import fingerprint
 from clipmill.core.errors import ProcessError
-from clipmill.core.keys import sample_key, sample_uid
-from clipmill.core.outcome import Outcome
-from clipmill.core.redact import plain_text, redact_url
+from clipmill.core.outcome import Counts, Outcome
 from clipmill.core.registry import load
-from clipmill.core.sample import MediaRef, Sample
+from clipmill.core.sample import Sample
 from clipmill.formats.base import Member, ShardFormat, StoredFile
 from clipmill.formats.sidecar import sample_json
 from clipmill.io.layout import STATS_SUFFIX
 from clipmill.run.carry import carried_rows
+from clipmill.run.clips import MemberFile
+from clipmill.run.input_rows import samples_of
 from clipmill.run.job import Job
-from clipmill.run.recipe import ORIGINAL
-from clipmill.run.rows import info_row, shard_table, table_schema
-from clipmill.run.source_work import CarriedRow, SourceWork, Workbench, Worked, spans_of
-from clipmill.run.staging import Staging, carry_on_commit
+from clipmill.run.result_rows import clip_row, json_row, result_row, source_row
+from clipmill.run.rows import shard_table, source_table, table_schema
+from clipmill.run.source_work import (
+    CarriedRow,
+    SourceWork,
+    Workbench,
+    Worked,
+    spans_of,
+)
+from clipmill.run.staging import Result, Staging, carry_on_commit
 from clipmill.run.stats import shard_stats
 from clipmill.run.volumes import Volumes
-from clipmill.sources.base import MEDIA_COLUMN
 from clipmill.sources.shard_plan import read_shard
 
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 WRITE_BATCH_ROWS = 64
 GATHER_SECONDS = 0.02
 """Short wait for more rows to be ready: one trip to the writer's thread costs as much as a row."""
+_NO_CLIP = Outcome("dropped", "split", "no_clip", "no scene of it is of the length asked for")
 
 
 class ShardPass:
@@ -46,7 +53,7 @@ class ShardPass:
         bench: what all shards of this worker share.
         shard: id of the shard.
         turn: how many shards this worker began before; earlier ones go first for disk space.
-        report: told of each finished row.
+        report: told how the rows of each finished sample ended.
         resumed: told how many rows an earlier worker had finished.
     """
 
@@ -57,7 +64,7 @@ class ShardPass:
         shard: int,
         *,
         turn: int,
-        report: Callable[[str, str | None, int], None],
+        report: Callable[[Counts], None],
         resumed: Callable[[int], None],
     ) -> None:
         self._job = job
@@ -102,7 +109,7 @@ class ShardPass:
             limit=self._job.recipe.write.shard_bytes,
             positions=staging.position,
         )
-        samples = list(_samples(inputs, self._shard, self._job))
+        samples = list(samples_of(inputs, self._shard, self._job))
         results = staging.finished
         self._resumed(len(results))
         try:
@@ -115,7 +122,7 @@ class ShardPass:
     async def _rows(
         self,
         samples: list[Sample],
-        results: list[dict[str, Any]],
+        results: list[Result],
         staging: Staging,
         volumes: Volumes,
     ) -> None:
@@ -131,14 +138,14 @@ class ShardPass:
                     batch.append((samples[row], works[row], works[row].task.result()))
                 self._bench.stages.write += len(batch)
                 try:
-                    results += await _in_thread(self._write, batch, staging, volumes)
+                    finished = await _in_thread(self._write, batch, staging, volumes)
                 finally:
                     self._bench.stages.write -= len(batch)
-                for _, work, worked in batch:
+                results += finished
+                for (_, work, worked), result in zip(batch, finished, strict=True):
                     work.free_budget()
                     if worked.carried is None:
-                        downloaded = (worked.fetch or {}).get("downloaded_bytes") or 0
-                        self._report(worked.outcome.status, worked.outcome.error_class, downloaded)
+                        self._tell(worked, result)
         finally:
             await _end(set(works.values()))
 
@@ -159,61 +166,106 @@ class ShardPass:
             works.update(dict.fromkeys(rows, work))
         return works
 
+    def _tell(self, worked: Worked, result: Result) -> None:
+        counts = Counts()
+        for row in result.rows:
+            counts.add(row["status"], row["error_class"], 0)
+        counts.bytes_downloaded = (worked.fetch or {}).get("downloaded_bytes") or 0
+        self._report(counts)
+
     def _write(
         self, batch: list[tuple[Sample, SourceWork, Worked]], staging: Staging, volumes: Volumes
-    ) -> list[dict[str, Any]]:
-        rows = []
+    ) -> list[Result]:
+        finished = []
         for sample, work, worked in batch:
-            row = {**worked.carried} if worked.carried else _result_row(sample, worked)
-            if worked.outcome.status == "success":
-                try:
-                    row["media"] = self._add(sample, worked, row, volumes)
-                except ProcessError as error:
-                    worked.outcome = Outcome.of_error(error, "write")
-                    row = _result_row(sample, worked)
-            row["volume"] = volumes.current
-            staging.journal(row, volumes.positions)
+            if worked.carried is None and self._job.recipe.makes_clips:
+                result = self._write_clips(sample, worked, volumes)
+            else:
+                result = Result([self._write_sample(sample, worked, volumes)])
+            staging.journal(result, volumes.positions)
             work.row_written()
-            rows.append(row)
-        return rows
+            finished.append(result)
+        return finished
+
+    def _write_sample(self, sample: Sample, worked: Worked, volumes: Volumes) -> dict[str, Any]:
+        row = {**worked.carried} if worked.carried else result_row(sample, worked)
+        if worked.outcome.status == "success":
+            try:
+                row["media"] = self._add(sample, worked.members, row, volumes)
+            except ProcessError as error:
+                worked.outcome = Outcome.of_error(error, "write")
+                row = result_row(sample, worked)
+        return {**row, "volume": volumes.current}
+
+    def _write_clips(self, sample: Sample, worked: Worked, volumes: Volumes) -> Result:
+        """One row for each clip of a sample, or one that tells why there is none."""
+        is_split = self._job.recipe.split is not None
+        found = worked.clips.get(sample.key)
+        rows = []
+        for clip in found.clips if found else ():
+            row = clip_row(sample, clip, is_part=is_split)
+            if clip.outcome.status == "success" and clip.members:
+                try:
+                    row["media"] = self._add(sample, clip.members, row, volumes)
+                except ProcessError as error:
+                    clip.outcome = Outcome.of_error(error, "write")
+                    row = clip_row(sample, clip, is_part=is_split)
+            rows.append({**row, "volume": volumes.current})
+        if not rows:
+            if worked.outcome.status == "success":
+                worked.outcome = _NO_CLIP
+            own = sample.columns.get("source_key") or sample.key
+            rows = [{**result_row(sample, worked), "source_key": own, "volume": volumes.current}]
+        return Result(rows, source_row(sample, worked, found) if is_split else None)
 
     def _add(
-        self, sample: Sample, worked: Worked, row: dict[str, Any], volumes: Volumes
+        self,
+        sample: Sample,
+        files: Mapping[str, MemberFile],
+        row: dict[str, Any],
+        volumes: Volumes,
     ) -> dict[str, Any]:
         """Write one sample's members; the ``media`` struct that tells where they lie."""
         members: dict[str, Member] = {
-            extension: StoredFile(file.path, file.sha256)
-            for extension, file in worked.members.items()
+            extension: StoredFile(file.path, file.sha256) for extension, file in files.items()
         }
         if self._layout.keeps_text:
             if self._has_captions:
-                members["txt"] = (sample.caption or "").encode()
-            members["json"] = sample_json({**sample.columns, **row, **_given(sample)})
-        size = sum(file.size for file in worked.members.values())
-        places = volumes.add(sample.key, members, size)
+                members["txt"] = (row.get("caption") or sample.caption or "").encode()
+            members["json"] = sample_json(json_row(sample, row))
+        size = sum(file.size for file in files.values())
+        places = volumes.add(row["key"], members, size)
         return {
             extension: {"offset": place.offset, "size": place.size, "sha256": place.sha256}
             for extension, place in places.items()
-            if extension in worked.members
+            if extension in files
         }
 
     def _finish(
         self,
         inputs: pa.Table,
-        results: list[dict[str, Any]],
+        results: list[Result],
         staging: Staging,
         volumes: Volumes,
     ) -> dict[str, Any]:
-        wanted = list(self._job.recipe.write.encode_formats.values())
-        if ORIGINAL in wanted:
-            wanted = sorted({name for row in results for name in row.get("media") or ()})
-        table = shard_table(inputs, results, table_schema(inputs.schema, wanted))
-        names = volumes.finish(table, [row["volume"] for row in results])
-        name = self._job.name(self._shard)
-        stats = shard_stats(results, self._started, self._job.fingerprint, volumes.current + 1)
+        job, name = self._job, self._job.name(self._shard)
+        rows = [row for result in results for row in result.rows]
+        counts = [len(result.rows) for result in results]
+        given = inputs if len(rows) == len(results) else _repeated(inputs, counts)
+        table = shard_table(given, rows, table_schema(inputs.schema, job.recipe, rows))
+        names = volumes.finish(table, [row["volume"] for row in rows])
+        sources = [result.source for result in results if result.source is not None]
+        if sources:
+            names.append(source_table(sources, staging.files, name))
+        stats = shard_stats(results, self._started, job.fingerprint, volumes.current + 1)
         (staging.files / f"{name}{STATS_SUFFIX}").write_text(json.dumps(stats, indent=2) + "\n")
-        staging.commit(self._job.output, self._job.run, [*names, f"{name}{STATS_SUFFIX}"])
+        staging.commit(job.output, job.run, [*names, f"{name}{STATS_SUFFIX}"])
         return stats
+
+
+def _repeated(table: pa.Table, counts: list[int]) -> pa.Table:
+    """Each row as often as there are clips of it."""
+    return table.take(np.repeat(np.arange(len(counts)), counts))
 
 
 def _shared_source(sample: Sample) -> Any:
@@ -225,7 +277,7 @@ def _shared_source(sample: Sample) -> Any:
     return (sample.url, sample.media) if sample.url else None
 
 
-async def _in_thread(function: Callable[..., Result], *arguments: Any) -> Result:
+async def _in_thread(function: Callable[..., Returned], *arguments: Any) -> Returned:
     """Run in a thread, and wait for its end even when cancelled: it writes the shard's files."""
     running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
     try:
@@ -242,71 +294,3 @@ async def _end(works: set[SourceWork]) -> None:
     await asyncio.gather(*(work.task for work in works), return_exceptions=True)
     for work in works:
         work.abandon()
-
-
-def _samples(inputs: pa.Table, shard: int, job: Job) -> Iterator[Sample]:
-    write = job.recipe.write
-    special = ("url", "caption", "clips", MEDIA_COLUMN)
-    for row, values in enumerate(_python_rows(inputs)):
-        media = tuple(MediaRef(**ref) for ref in values.get(MEDIA_COLUMN) or ())
-        url = values.get("url")
-        spans = values.get("clips")
-        yield Sample(
-            key=sample_key(shard, row, write.samples_per_shard, write.shard_digits),
-            uid=sample_uid(url or (media[0].path if media else ""), spans),
-            url=url,
-            caption=values.get("caption"),
-            spans=spans,
-            columns={name: value for name, value in values.items() if name not in special},
-            media=media,
-        )
-
-
-def _python_rows(inputs: pa.Table) -> Iterator[dict[str, Any]]:
-    """Rows as Python values; dates that Python does not know become their number."""
-    columns = {}
-    for name, column in zip(inputs.column_names, inputs.columns, strict=True):
-        try:
-            columns[name] = column.to_pylist()
-        except (OverflowError, ValueError, pa.ArrowInvalid):  # beyond year 9999, unknown zone
-            narrow = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
-            columns[name] = narrow.cast(pa.int64()).to_pylist()
-    for number in range(inputs.num_rows):
-        yield {name: values[number] for name, values in columns.items()}
-
-
-def _given(sample: Sample) -> dict[str, Any]:
-    given: dict[str, Any] = {"caption": sample.caption} if sample.caption is not None else {}
-    if sample.spans is not None:
-        given["clips"] = sample.spans
-    return given
-
-
-def _result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
-    outcome = worked.outcome
-    info = worked.info
-    info_text = None if info is None else plain_text(json.dumps(info, ensure_ascii=False))
-    return {
-        "key": sample.key,
-        "uid": sample.uid,
-        "status": outcome.status,
-        "error_step": outcome.error_step,
-        "error_class": outcome.error_class,
-        "error_message": outcome.error_message and redact_url(outcome.error_message),
-        "retryable": outcome.retryable,
-        "url": None if sample.url is None else plain_text(redact_url(sample.url)),
-        "fetch": worked.fetch,
-        "probe": worked.probe,
-        "media": None,
-        "subtitles": [
-            {
-                "language": line.language,
-                "start_seconds": line.start_seconds,
-                "end_seconds": line.end_seconds,
-                "text": plain_text(line.text),
-                "automatic": line.automatic,
-            }
-            for line in worked.subtitles
-        ],
-        "info": info_row(info, info_text),
-    }

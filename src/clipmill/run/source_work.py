@@ -18,18 +18,11 @@ from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.router import Router
 from clipmill.media.pool import MediaPool
 from clipmill.run.budget import DiskBudget, Holding
+from clipmill.run.clip_maker import ClipMaker, check_duration
+from clipmill.run.clips import MemberFile, SourceClips
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import fetch_row
 from clipmill.run.scratch import ScratchFiles
-
-
-@dataclass(frozen=True, slots=True)
-class MemberFile:
-    """A media file ready to be written: its path, size and, where known already, sha256."""
-
-    path: Path
-    size: int
-    sha256: str | None
 
 
 @dataclass(slots=True)
@@ -43,6 +36,7 @@ class Worked:
         members: media files by extension.
         subtitles: lines in every language.
         info: the site's metadata.
+        clips: what became of each row, by key, when the source is split or rendered.
         carried: the finished row of an earlier run, when a retry leaves it as it is.
     """
 
@@ -52,6 +46,7 @@ class Worked:
     members: dict[str, MemberFile] = field(default_factory=dict)
     subtitles: list[Subtitle] = field(default_factory=list)
     info: Mapping[str, Any] | None = None
+    clips: dict[str, SourceClips] = field(default_factory=dict)
     carried: dict[str, Any] | None = None
 
 
@@ -78,10 +73,12 @@ class Workbench:
     Args:
         recipe: what to do.
         scratch: local folder for work in hand.
+        parent: folder that the media of existing samples lie in; may be empty.
     """
 
-    def __init__(self, recipe: Recipe, scratch: Path) -> None:
+    def __init__(self, recipe: Recipe, scratch: Path, parent: str = "") -> None:
         self.recipe = recipe
+        self.parent = parent
         self.router = Router(recipe.download)
         self.pool = MediaPool(
             recipe.run.media_processes,
@@ -171,7 +168,10 @@ class SourceWork:
                 step = "probe"
                 stages.probe += 1
                 try:
-                    await self._prepare(fetched, worked)
+                    if self._bench.recipe.makes_clips:
+                        await self._make_clips(fetched, worked)
+                    else:
+                        await self._prepare(fetched, worked)
                 finally:
                     stages.probe -= 1
         except SampleError as error:
@@ -207,7 +207,7 @@ class SourceWork:
 
     async def _fetch(self) -> Fetched:
         first = self._samples[0]
-        modalities = tuple(self._bench.recipe.write.encode_formats)
+        modalities = self._bench.recipe.modalities
         main, audio = _pick_media(first.media, modalities)
         request = FetchRequest(
             url=first.url or "",
@@ -235,20 +235,31 @@ class SourceWork:
             folder=self._target.parent,
         )
         worked.probe = prepared.probe
-        _check_duration(prepared.probe, self._bench.recipe.probe.max_duration_seconds)
+        check_duration(prepared.probe, self._bench.recipe.probe.max_duration_seconds)
         for extension, file in prepared.members.items():
             self._others.add(file.path)
             known = fetched.sha256 if file.path == fetched.path else file.sha256
             worked.members[extension] = MemberFile(file.path, file.size, known)
 
-
-def _check_duration(probe: dict[str, Any], limit: float | None) -> None:
-    duration = probe["duration_seconds"]
-    if limit is not None and duration is not None and duration > limit:
-        raise ProcessError(
-            f"it lasts {duration:g} s, longer than --max-duration-seconds {limit:g}",
-            error_class="too_long",
-        )
+    async def _make_clips(self, fetched: Fetched, worked: Worked) -> None:
+        path = fetched.path
+        assert path is not None
+        if fetched.audio_path is not None:
+            path = self._target.with_name(f"{self._target.name}.joined")
+            self._others.add(path)
+            await self._bench.pool.call(
+                "clipmill.media.remux:remux",
+                source=fetched.path,
+                target=path,
+                extension="mkv",
+                audio_source=fetched.audio_path,
+            )
+        made = ClipMaker(self._bench.recipe, self._bench.pool, self._bench.parent)
+        subtitles = list(worked.subtitles)
+        worked.clips = await made.clips_of(path, self._samples, subtitles)
+        worked.probe = made.probe
+        files = (clip.members.values() for one in worked.clips.values() for clip in one.clips)
+        self._others.update(file.path for members in files for file in members)
 
 
 def _pick_media(

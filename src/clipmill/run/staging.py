@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,24 @@ from clipmill.io.journal import Journal, boot_id
 _COMMIT_FILE = "commit.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one sample.
+
+    Args:
+        rows: its row, or those of its clips; each knows its ``volume``.
+        source: its row in the table of sources, when it was split.
+    """
+
+    rows: list[dict[str, Any]]
+    source: dict[str, Any] | None = None
+
+
 class Staging:
     """Local folder in which one shard is written before it is committed.
 
-    Rows are finished in order; each is journalled with the writer's position, so a worker that
-    takes over truncates the writer there and goes on with the next row.
+    Samples are finished in order; each is journalled with the writer's position, so a worker that
+    takes over truncates the writer there and goes on with the next sample.
 
     Args:
         scratch: local folder shared by all shards of the output.
@@ -37,9 +51,9 @@ class Staging:
             self.files.mkdir()
 
     @property
-    def finished(self) -> list[dict[str, Any]]:
-        """Results of the rows an earlier worker finished, in order."""
-        return [entry["row"] for entry in self._journal.entries]
+    def finished(self) -> list[Result]:
+        """Results of the samples an earlier worker finished, in order."""
+        return [Result(entry["rows"], entry["source"]) for entry in self._journal.entries]
 
     @property
     def position(self) -> dict[str, int]:
@@ -47,9 +61,9 @@ class Staging:
         entries = self._journal.entries
         return dict(entries[-1]["position"]) if entries else {}
 
-    def journal(self, row: dict[str, Any], position: dict[str, int]) -> None:
-        """Record one finished row."""
-        self._journal.append({"row": row, "position": position})
+    def journal(self, result: Result, position: dict[str, int]) -> None:
+        """Record one finished sample."""
+        self._journal.append({"rows": result.rows, "source": result.source, "position": position})
 
     def close(self) -> None:
         """Close the journal; what is in hand stays for the next worker."""

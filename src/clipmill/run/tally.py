@@ -18,12 +18,13 @@ class Tally:
     """Running totals.
 
     Args:
-        rows: rows this run is to do.
+        rows: samples this run is to do; ``rows_done`` of them are done.
         shards: shards this run is to do.
     """
 
     rows: int
     shards: int
+    rows_done: int = 0
     counts: Counts = field(default_factory=Counts)
     shards_done: int = 0
     shards_failed: dict[int, str] = field(default_factory=dict)
@@ -37,10 +38,9 @@ class Tally:
         if isinstance(event, Progress):
             self.counts.merge(event.counts)
             self.rows -= event.resumed
+            self.rows_done += event.inputs
             self._stages[event.worker] = event.stages
-            self._recent.append(
-                (time.monotonic(), event.counts.count, event.counts.bytes_downloaded)
-            )
+            self._recent.append((time.monotonic(), event.inputs, event.counts.bytes_downloaded))
         elif isinstance(event, ShardDone):
             self.shards_done += 1
             self.newest_stats = event.stats
@@ -66,7 +66,7 @@ class Tally:
     def seconds_left(self) -> float | None:
         """Estimate from the recent rate; None while there is none."""
         rate = self.rates()[0]
-        return (self.rows - self.counts.count) / rate if rate > 0 else None
+        return (self.rows - self.rows_done) / rate if rate > 0 else None
 
     @property
     def success_share(self) -> float:

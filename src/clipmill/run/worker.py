@@ -46,6 +46,7 @@ class Worker:
         self._connection = connection
         self._job = job
         self._counts = Counts()
+        self._inputs = 0
         self._resumed = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = 0
@@ -56,7 +57,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_reader(self._connection.fileno(), self._receive)
-        self._bench = Workbench(self._job.recipe, self._job.scratch)
+        self._bench = Workbench(self._job.recipe, self._job.scratch, self._job.parent)
         ticker = asyncio.create_task(self._tick())
         try:
             await self._stop.wait()
@@ -104,8 +105,9 @@ class Worker:
             self._report()
             self._send(ShardDone(shard, stats))
 
-    def _count(self, status: str, error_class: str | None, downloaded_bytes: int) -> None:
-        self._counts.add(status, error_class, downloaded_bytes)
+    def _count(self, counts: Counts) -> None:
+        self._inputs += 1
+        self._counts.merge(counts)
 
     def _note_resumed(self, rows: int) -> None:
         self._resumed += rows
@@ -117,7 +119,8 @@ class Worker:
 
     def _report(self) -> None:
         counts, stages = self._counts, self._bench.stages
-        resumed, self._counts, self._resumed = self._resumed, Counts(), 0
+        inputs, resumed, self._counts = self._inputs, self._resumed, Counts()
+        self._inputs = self._resumed = 0
         self._send(
             Progress(
                 counts,
@@ -127,6 +130,7 @@ class Worker:
                     "write": stages.write,
                     "disk": self._bench.budget.waiting,
                 },
+                inputs,
                 resumed,
             )
         )

@@ -14,6 +14,18 @@ from clipmill.sources.columns import Columns
 MEDIA_COLUMN = "_media"
 """Hidden column: list of structs with the fields of ``core.sample.MediaRef``."""
 
+KEY_COLUMN = "_key"
+"""Hidden column: key that the sample has already and is to keep."""
+
+SPAN_COLUMN = "_span"
+"""Hidden column: stretch of the media that the sample is, as ``core.time.Span.row`` gives it."""
+
+SUBTITLES_COLUMN = "_subtitles"
+"""Hidden column: lines that are known already, as ``core.sample.Subtitle``."""
+
+HIDDEN = (MEDIA_COLUMN, KEY_COLUMN, SPAN_COLUMN, SUBTITLES_COLUMN)
+"""Columns of sources that are no columns of datasets."""
+
 MEDIA_TYPE = pa.list_(
     pa.struct(
         [
@@ -65,7 +77,8 @@ class Source(ABC):
     A source is picklable after ``files`` and ``schema`` were asked for, so that a worker reads its
     shard by itself. Its rows have the columns ``url`` (string), ``caption`` (string, when a caption
     column was chosen), ``clips`` (list of [start, end] as strings, when a clip column was chosen),
-    ``_media`` (``MEDIA_TYPE``, when the bytes need no fetching), then the kept input columns.
+    ``_media`` (``MEDIA_TYPE``, when the bytes need no fetching), then the kept input columns. Of
+    samples of a dataset, ``_key``, ``_span`` and ``_subtitles`` tell what they are already.
     An input column whose name clipmill uses itself is kept as ``input_<name>``.
 
     Reads keep a cursor for the next one, so only one may run at a time.

@@ -23,7 +23,15 @@ RESERVED = frozenset(
         "fetch",
         "subtitles",
         "info",
+        "source_key",
+        "clip_index",
+        "span",
+        "rendered",
+        "source_media",
         "_media",
+        "_key",
+        "_span",
+        "_subtitles",
     }
 )
 """Columns that clipmill writes itself; an input column of that name is kept as ``input_<name>``."""

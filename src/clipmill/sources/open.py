@@ -17,6 +17,7 @@ from clipmill.sources.columns import Columns
 from clipmill.sources.folder_kind import kind_of_folder
 from clipmill.sources.memory import open_rows
 from clipmill.sources.paths import expand, is_folder
+from clipmill.sources.samples import SampleSource
 from clipmill.sources.streams import is_http
 from clipmill.sources.table_format import (
     FORMAT_ALIASES,
@@ -36,6 +37,9 @@ def open_source(
     columns: Columns | None = None,
     spill: Path | None = None,
     kind: str | None = None,
+    *,
+    as_samples: bool = False,
+    parent: str | None = None,
 ) -> Source:
     """Open an input of any kind.
 
@@ -50,6 +54,9 @@ def open_source(
             Default: a temporary folder, gone with the source.
         kind: registered name of the source to use (``table``, ``folder``, ``shards``, ``hub``, or
             a plugin's). Default: by what is there.
+        as_samples: of shards, take the samples that are there under their own keys, to go on with,
+            rather than rows to be fetched.
+        parent: where the parent of a dataset of virtual clips lies now. Default: where it lay.
 
     Raises:
         InputError: nothing is there, or nothing that can be read.
@@ -62,8 +69,11 @@ def open_source(
         paths = [os.fspath(path) for path in given]
     else:
         return open_rows(given, columns, spill)
-    source_class = load(GROUP, kind or _kind_of(paths))
-    return cast(Source, source_class(paths if len(paths) > 1 else paths[0], columns))
+    kind = kind or _kind_of(paths)
+    place = paths if len(paths) > 1 else paths[0]
+    if as_samples and kind == "shards":
+        return SampleSource(place, columns, parent)
+    return cast(Source, load(GROUP, kind)(place, columns))
 
 
 def _kind_named(input_format: str | None) -> str | None:

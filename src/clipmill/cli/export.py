@@ -1,0 +1,48 @@
+"""``clipmill export``: samples and virtual clips become files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from clipmill.cli.options import add_options
+from clipmill.cli.report import carry_out
+from clipmill.core.edit import Edit
+from clipmill.run.recipe import LOCATIONS, RunSpec, SourceSpec, WriteSpec
+
+
+def _export(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Clips made by `clipmill split`, or any dataset, folder of media or shards.",
+        ),
+    ],
+    output: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="Folder of the dataset: path or fsspec URL.")
+    ],
+    resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Add rows that are new.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    **settings: Any,
+) -> None:
+    """Make files of clips: cut, cropped, scaled, at a frame rate, in one encode.
+
+    Every source is decoded once for all of its clips, and each clip made is checked against the
+    frames it should hold. Rows keep the keys they have in SOURCE.
+    """
+    settings = {**settings, "precision": settings.get("precision", "exact")}
+    mode = {"resume": resume, "overwrite": overwrite, "extend": extend}
+    carry_out(source, output, settings, mode, as_json=as_json, quiet=quiet)
+
+
+command = add_options(
+    _export,
+    [Edit, SourceSpec, WriteSpec, RunSpec],
+    leave_out=[*LOCATIONS, "to", "executor"],
+)

@@ -1,0 +1,177 @@
+"""Pictures and sound kept while it is not known yet which clip they belong to."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from clipmill.core.request import Audio, Frames, Want
+from clipmill.core.time import Span
+from clipmill.media.choose import choose
+from clipmill.media.decode import Picture
+from clipmill.media.frame_index import FrameIndex
+from clipmill.media.sound import Sound
+
+_AHEAD_SECONDS = 60
+_BLOCK_SECONDS = 2
+"""No piece of sound is longer."""
+
+
+class Kept:
+    """What the open scene of a source may still need.
+
+    Pictures are held as they come from the decoder until it is decided where the clip they belong
+    to begins, and from then on as that clip will show them, and only those it will show.
+
+    Args:
+        index: of the source.
+        requests: what clips want to see; which frames counts from a clip's start.
+        sounds: what clips want to hear.
+        limit_bytes: how much is kept; a clip that needs more is not kept at all.
+    """
+
+    def __init__(
+        self,
+        index: FrameIndex,
+        requests: Sequence[Frames],
+        sounds: Sequence[Audio],
+        limit_bytes: int,
+    ) -> None:
+        self._index = index
+        self._requests = list(dict.fromkeys(requests))
+        self.looks = list(dict.fromkeys(_every_frame(request) for request in self._requests))
+        """Requests for every frame, to be held."""
+        self.sounds = list(dict.fromkeys(sounds))
+        """Requests for all of the sound, to be heard."""
+        self._limit_bytes = limit_bytes
+        self._held: dict[Frames, deque[Picture]] = {look: deque() for look in self.looks}
+        self._shown: dict[Frames, dict[int, Picture]] = {one: {} for one in self._requests}
+        self._heard: dict[Audio, deque[Sound]] = {sound: deque() for sound in self.sounds}
+        self._bytes = 0
+        self._start = Fraction(0)
+        self._wanted: dict[Frames, set[int]] = {}
+        self._wanted_until = Fraction(0)
+        self._blind = False
+        self._deaf_until = Fraction(0)
+
+    def hold(self, look: Frames, picture: Picture) -> None:
+        """Keep a picture until it is decided where it belongs."""
+        self._held[look].append(picture)
+
+    def hear(self, request: Audio, sound: Sound) -> None:
+        """Keep a piece of sound."""
+        self._heard[request].append(sound)
+        self._bytes += sound.samples.nbytes
+
+    def settle(self, start: Fraction, until: Fraction) -> None:
+        """Say what is decided: up to a time, pictures belong to a clip with this start, or to none.
+
+        Args:
+            start: in seconds from the source's first frame.
+            until: likewise; later pictures may belong to another clip.
+        """
+        if start != self._start:
+            self._start, self._blind, self._wanted_until = start, False, start
+        if not self._blind:
+            self._choose(until)
+        for look, held in self._held.items():
+            while held and held[0].seconds < until:
+                picture = held.popleft()
+                for request in self._requests if not self._blind else ():
+                    if _every_frame(request) == look and picture.number in self._wanted[request]:
+                        self._show(request, picture)
+        if self._bytes + self._held_bytes() > self._limit_bytes:
+            self._give_up()
+
+    def forget(self, before: Fraction) -> None:
+        """Let go of what lies before a time, in seconds: nothing needs it any more."""
+        for shown in self._shown.values():
+            while shown and next(iter(shown.values())).seconds < before:
+                self._bytes -= _size(shown.pop(next(iter(shown))).frame)
+        for request, heard in self._heard.items():
+            while heard and _end(heard[0], request) <= before:
+                self._bytes -= heard.popleft().samples.nbytes
+
+    def pictures(self, want: Want) -> list[Picture] | None:
+        """The pictures of a want, as ``MediaFile.decode`` gives them; None when one is missing."""
+        assert isinstance(want.request, Frames)
+        choice = choose(want.request, want.span, self._index)
+        shown = self._shown.get(want.request, {})
+        found = []
+        for number, repeat in zip(choice.numbers.tolist(), choice.repeats.tolist(), strict=True):
+            if number not in shown:
+                return None
+            found.append(replace(shown[number], repeat=repeat))
+        return found
+
+    def pieces(self, want: Want) -> list[Sound] | None:
+        """The sound of a want, as ``MediaFile.decode`` gives it; None when it was not kept."""
+        assert isinstance(want.request, Audio)
+        if want.request not in self._heard or want.span is None:
+            return None
+        if want.span.start < self._deaf_until:
+            return None
+        cut = (_cut(sound, want.request, want.span) for sound in self._heard[want.request])
+        return [sound for sound in cut if sound]
+
+    def _choose(self, until: Fraction) -> None:
+        """Find out which frames a clip shows that begins at the start and has no end yet."""
+        if until <= self._wanted_until:
+            return
+        self._wanted_until = until + _AHEAD_SECONDS
+        open_clip = Span(self._start, self._wanted_until)
+        for request in self._requests:
+            self._wanted[request] = set(choose(request, open_clip, self._index).numbers.tolist())
+
+    def _show(self, request: Frames, picture: Picture) -> None:
+        """Keep a picture as clips show it, and let go of the one that came from the decoder."""
+        frame = picture.frame
+        self._shown[request][picture.number] = replace(picture, source=None, look=lambda: frame)
+        self._bytes += _size(frame)
+
+    def _held_bytes(self) -> int:
+        longest = max(self._held.values(), key=len, default=None)  # they hold the same frames
+        return len(longest) * _size(longest[0].source) if longest else 0
+
+    def _give_up(self) -> None:
+        """Keep nothing of the open clip: another decode will make it."""
+        self._blind = True
+        for held in self._held.values():
+            held.clear()
+        for shown in self._shown.values():
+            shown.clear()
+        for heard in self._heard.values():
+            if heard:
+                last = heard.pop()
+                self._deaf_until = max(self._deaf_until, last.start_seconds + _BLOCK_SECONDS)
+            heard.clear()
+        self._bytes = 0
+
+
+def _every_frame(request: Frames) -> Frames:
+    return replace(request, fps=None)
+
+
+def _size(frame: Any) -> int:
+    return sum(plane.buffer_size for plane in frame.planes)
+
+
+def _end(sound: Sound, request: Audio) -> Fraction:
+    assert request.rate
+    return sound.start_seconds + Fraction(sound.samples.shape[1], request.rate)
+
+
+def _cut(sound: Sound, request: Audio, span: Span) -> Sound | None:
+    """The samples of a piece that lie within a span."""
+    assert request.rate
+    first = math.ceil((span.start - sound.start_seconds) * request.rate)
+    last = math.ceil((span.end - sound.start_seconds) * request.rate)
+    first, last = max(first, 0), min(last, sound.samples.shape[1])
+    if first >= last:
+        return None
+    start = sound.start_seconds + Fraction(first, request.rate)
+    return Sound(sound.want, start, sound.samples[:, first:last])

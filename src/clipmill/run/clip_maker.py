@@ -1,0 +1,255 @@
+"""From one source file to its clips: found by the split step, made by the renderer, or both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipmill.core.config import parse_config
+from clipmill.core.edit import Edit
+from clipmill.core.errors import ProcessError
+from clipmill.core.outcome import Outcome
+from clipmill.core.sample import Sample, Subtitle, subtitles_within
+from clipmill.media.clip_work import ClipOrder, Rendered
+from clipmill.media.pool import MediaPool
+from clipmill.run.clips import Clip, MemberFile, SourceClips
+from clipmill.run.one_pass import OnePass, fits_one_pass
+from clipmill.run.recipe import Recipe
+from clipmill.sources.samples import relative_place
+from clipmill.steps.split.options import SplitOptions
+
+if TYPE_CHECKING:
+    from clipmill.steps.split.find import SplitResult
+    from clipmill.steps.split.given import FoundClip
+
+WHOLE = parse_config(SplitOptions, {"detector": "whole"}, "split")
+
+
+class ClipMaker:
+    """Finds and makes the clips of one source in media processes.
+
+    Args:
+        recipe: what to split by and how to render.
+        pool: media processes.
+        parent: folder that the media of existing samples lie in; may be empty.
+    """
+
+    def __init__(self, recipe: Recipe, pool: MediaPool, parent: str) -> None:
+        self._recipe = recipe
+        self._pool = pool
+        self._parent = parent
+        self._splits: dict[str, OnePass] = {}
+        self.probe: dict[str, Any] | None = None
+        """Facts of the source, once ``clips_of`` has looked at it."""
+
+    async def clips_of(
+        self, path: Path, samples: Sequence[Sample], subtitles: Sequence[Subtitle]
+    ) -> dict[str, SourceClips]:
+        """The clips of every row that wants this source, by the row's key.
+
+        Args:
+            path: the source.
+            samples: the rows.
+            subtitles: lines that came with the source.
+
+        Raises:
+            ProcessError: the source cannot be read, or gives more clips than are allowed.
+        """
+        facts = await self._pool.call(
+            "clipmill.media.probe:probe", path=path, keyframes=self._recipe.probe.keyframes
+        )
+        self.probe = facts.row()
+        check_duration(self.probe, self._recipe.probe.max_duration_seconds)
+        found = {}
+        for sample in samples:
+            found[sample.key] = await self._found(path, sample, subtitles)
+        if self._recipe.render is None:
+            for sample in samples:
+                self._place(sample, found[sample.key])
+        else:
+            await self._render(self._recipe.render, path, samples, subtitles, found)
+        return found
+
+    async def _found(
+        self, path: Path, sample: Sample, subtitles: Sequence[Subtitle]
+    ) -> SourceClips:
+        """Where the clips of a row lie; rows that ask for the same are told the same."""
+        split = self._recipe.split
+        if split is None and sample.span is not None:
+            return SourceClips([Clip(0, sample.span)])
+        spans = sample.spans if split is not None and split.detector == "column" else None
+        lines = (*subtitles, *sample.subtitles)
+        asked = repr((spans, lines if split else ()))
+        if asked not in self._splits:
+            self._splits[asked] = await self._split(path, spans, lines)
+        result = self._splits[asked]
+        clips = []
+        for index, (found, made) in enumerate(zip(result.found.clips, result.made, strict=True)):
+            clips.append(Clip(index, found.span, _ending(found), found.caption))
+            if made is not None:
+                _set_rendered(clips[-1], made)
+        return SourceClips(clips, _cut_cells(result.found), float(result.found.decoded_seconds))
+
+    async def _split(
+        self, path: Path, spans: list[list[Any]] | None, lines: tuple[Subtitle, ...]
+    ) -> OnePass:
+        split, edit = self._recipe.split or WHOLE, self._recipe.render
+        has_video = self.probe is not None and self.probe["video"] is not None
+        if edit is not None and has_video and fits_one_pass(split, edit):
+            made: OnePass = await self._pool.call(
+                "clipmill.run.one_pass:split_and_render",
+                path=path,
+                options=split,
+                edit=edit,
+                wanted=dict(self._recipe.write.encode_formats),
+                folder=path.parent,
+                name=f"{path.name}.s{len(self._splits)}",
+                subtitles=lines,
+                keep_bytes=int(self._recipe.run.scene_bytes),
+            )
+            return made
+        found: SplitResult = await self._pool.call(
+            "clipmill.steps.split.find:find_spans",
+            path=path,
+            options=split,
+            spans=spans,
+            subtitles=_one_language(lines),
+        )
+        return OnePass(found, [None] * len(found.clips))
+
+    def _place(self, sample: Sample, found: SourceClips) -> None:
+        """Say of virtual clips where their source lies, and what it is."""
+        places = [
+            {**asdict(ref), "path": relative_place(ref.path, self._parent)} for ref in sample.media
+        ]
+        facts = _without_keyframes(self.probe)
+        for clip in found.clips:
+            clip.probe, clip.source_media = facts, places
+            if clip.span is not None:
+                clip.subtitles = subtitles_within(sample.subtitles, clip.span)
+
+    async def _render(
+        self,
+        edit: Edit,
+        path: Path,
+        samples: Sequence[Sample],
+        subtitles: Sequence[Subtitle],
+        found: Mapping[str, SourceClips],
+    ) -> None:
+        """Make files of all clips, in as many jobs as there are media processes."""
+        orders: list[ClipOrder] = []
+        clips: list[Clip] = []
+        for number, sample in enumerate(samples):
+            for clip in found[sample.key].clips:
+                if clip.span is not None and clip.rendered is None and not clip.outcome.error_class:
+                    name = f"{path.name}.{number}-{clip.index}"
+                    lines = (*subtitles, *sample.subtitles)
+                    orders.append(ClipOrder(name, clip.span, lines))
+                    clips.append(clip)
+        jobs = [
+            self._pool.call(
+                "clipmill.media.render:render_clips",
+                path=path,
+                orders=[orders[number] for number in part],
+                edit=edit,
+                wanted=dict(self._recipe.write.encode_formats),
+                folder=path.parent,
+            )
+            for part in _parts(orders, self._recipe.run.media_processes)
+        ]
+        made = [one for part in await asyncio.gather(*jobs) for one in part]
+        in_time = [clips[number] for part in _parts(orders, 1) for number in part]
+        for clip, rendered in zip(in_time, made, strict=True):
+            _set_rendered(clip, rendered)
+        again = set(clips) if edit.precision != "copy" else set()
+        for one in found.values():
+            spans = (clip.span for clip in one.clips if clip in again and clip.span)
+            one.decoded_seconds += float(sum(span.duration for span in spans))
+            one.encoded_seconds = sum(map(_encoded_seconds, one.clips))
+
+
+def check_duration(probe: dict[str, Any], limit: float | None) -> None:
+    """Refuse a source that is longer than the recipe allows.
+
+    Raises:
+        ProcessError: it is (``too_long``).
+    """
+    duration = probe["duration_seconds"]
+    if limit is not None and duration is not None and duration > limit:
+        raise ProcessError(
+            f"it lasts {duration:g} s, longer than --max-duration-seconds {limit:g}",
+            error_class="too_long",
+        )
+
+
+def _ending(clip: FoundClip) -> Outcome:
+    if clip.error_class is None:
+        return Outcome()
+    return Outcome("failed_to_process", "split", clip.error_class, clip.error_message)
+
+
+def _cut_cells(result: SplitResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "frame_rate": rate,
+            "seconds": float(cut.seconds),
+            "pts": cut.pts,
+            "score": float(cut.score),
+        }
+        for rate, cuts in result.cuts.items()
+        for cut in cuts
+    ]
+
+
+def _without_keyframes(probe: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Facts of a source without the list of its key frames, which each clip would repeat."""
+    if probe is None or probe["video"] is None:
+        return probe
+    return {**probe, "video": {**probe["video"], "keyframe_seconds": None}}
+
+
+def _one_language(lines: Sequence[Subtitle]) -> tuple[Subtitle, ...]:
+    """The lines of the first language there is."""
+    return tuple(line for line in lines if line.language == lines[0].language)
+
+
+def _parts(orders: Sequence[ClipOrder], jobs: int) -> list[list[int]]:
+    """Numbers of orders, in order of time, cut into as many runs of like total length."""
+    in_time = sorted(range(len(orders)), key=lambda n: (orders[n].span.start, orders[n].span.end))
+    total = sum(order.span.duration for order in orders)
+    parts: list[list[int]] = [[] for _ in range(jobs)]
+    done = Fraction(0)
+    for number in in_time:
+        parts[min(int(done * jobs / total), jobs - 1)].append(number)
+        done += orders[number].span.duration
+    return [part for part in parts if part]
+
+
+def _encoded_seconds(clip: Clip) -> float:
+    if clip.rendered is None or clip.rendered["encoder"] is None:
+        return 0.0
+    span = clip.rendered["span"]
+    return float(span["end_seconds"] - span["start_seconds"])
+
+
+def _set_rendered(clip: Clip, rendered: Rendered | ProcessError) -> None:
+    if isinstance(rendered, ProcessError):
+        clip.outcome = Outcome.of_error(rendered, "render")
+        return
+    clip.probe = rendered.probe
+    clip.subtitles = rendered.subtitles
+    clip.members = {
+        extension: MemberFile(file.path, file.size, file.sha256)
+        for extension, file in rendered.members.items()
+    }
+    clip.rendered = {
+        "span": rendered.actual.row(),
+        "frame_count": rendered.frame_count,
+        "encoder": rendered.encoder,
+        "geometry": rendered.geometry,
+        "notes": list(rendered.notes) or None,
+    }

@@ -1,0 +1,64 @@
+"""Clips as a pass knows them: what was found, and what was made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clipmill.core.outcome import Outcome
+from clipmill.core.sample import Subtitle
+from clipmill.core.time import Span
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFile:
+    """A media file ready to be written: its path, size and, where known already, sha256."""
+
+    path: Path
+    size: int
+    sha256: str | None
+
+
+@dataclass(slots=True, eq=False)
+class Clip:
+    """What became of one clip.
+
+    Args:
+        index: its number among the clips of its sample.
+        span: the stretch of the source that was asked for; None for all of it.
+        outcome: success, or why not.
+        caption: its own text, where it has one apart from its source's.
+        probe: facts of its media; of the source while it is virtual.
+        rendered: how it was rendered; None while it is virtual.
+        source_media: where the source lies, while the clip is virtual.
+        members: media files by extension.
+        subtitles: lines within it, at its own times.
+    """
+
+    index: int
+    span: Span | None
+    outcome: Outcome = field(default_factory=Outcome)
+    caption: str | None = None
+    probe: dict[str, Any] | None = None
+    rendered: dict[str, Any] | None = None
+    source_media: list[dict[str, Any]] | None = None
+    members: dict[str, MemberFile] = field(default_factory=dict)
+    subtitles: list[Subtitle] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SourceClips:
+    """The clips of one sample, and what finding and making them took.
+
+    Args:
+        clips: in order.
+        cuts: every cut found, as cells of the ``cuts`` column, used or not.
+        decoded_seconds: length of source decoded, in seconds; twice its length for two decodes.
+        encoded_seconds: length of clips encoded, in seconds.
+    """
+
+    clips: list[Clip]
+    cuts: list[dict[str, Any]] = field(default_factory=list)
+    decoded_seconds: float = 0.0
+    encoded_seconds: float = 0.0

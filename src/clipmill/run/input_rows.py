@@ -1,0 +1,79 @@
+"""The rows of a shard as samples on their way through a pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from clipmill.core.keys import sample_key, sample_uid
+from clipmill.core.sample import MediaRef, Sample, Subtitle
+from clipmill.core.time import Span
+from clipmill.run.job import Job
+from clipmill.sources.base import (
+    HIDDEN,
+    KEY_COLUMN,
+    MEDIA_COLUMN,
+    SPAN_COLUMN,
+    SUBTITLES_COLUMN,
+)
+
+_SPECIAL = frozenset({"url", "caption", "clips", *HIDDEN})
+_FIT_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}")
+
+
+def samples_of(inputs: pa.Table, shard: int, job: Job) -> Iterator[Sample]:
+    """Samples of a shard, in order.
+
+    A sample of a dataset keeps its key, unless that cannot be the name of a file or another row of
+    the shard has it already.
+
+    Args:
+        inputs: the shard's rows, as its source gives them.
+        shard: its id.
+        job: the run.
+    """
+    write = job.recipe.write
+    taken: set[str] = set()
+    for row, values in enumerate(_python_rows(inputs)):
+        media = tuple(MediaRef(**ref) for ref in values.get(MEDIA_COLUMN) or ())
+        url = values.get("url")
+        spans = values.get("clips")
+        span = Span.from_row(values[SPAN_COLUMN]) if values.get(SPAN_COLUMN) else None
+        key = values.get(KEY_COLUMN)
+        if key is None or key in taken or not _FIT_KEY.fullmatch(key):
+            key = sample_key(shard, row, write.samples_per_shard, write.shard_digits)
+        taken.add(key)
+        yield Sample(
+            key=key,
+            uid=sample_uid(
+                url or (media[0].path if media else ""),
+                spans if span is None else [[span.start, span.end]],
+            ),
+            url=url,
+            caption=values.get("caption"),
+            spans=spans,
+            span=span,
+            subtitles=tuple(_subtitle(line) for line in values.get(SUBTITLES_COLUMN) or ()),
+            columns={name: value for name, value in values.items() if name not in _SPECIAL},
+            media=media,
+        )
+
+
+def _subtitle(line: Mapping[str, Any]) -> Subtitle:
+    return Subtitle(**{**line, "automatic": bool(line.get("automatic"))})
+
+
+def _python_rows(inputs: pa.Table) -> Iterator[dict[str, Any]]:
+    """Rows as Python values; dates that Python does not know become their number."""
+    columns = {}
+    for name, column in zip(inputs.column_names, inputs.columns, strict=True):
+        try:
+            columns[name] = column.to_pylist()
+        except (OverflowError, ValueError, pa.ArrowInvalid):  # beyond year 9999, unknown zone
+            narrow = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
+            columns[name] = narrow.cast(pa.int64()).to_pylist()
+    for number in range(inputs.num_rows):
+        yield {name: values[number] for name, values in columns.items()}

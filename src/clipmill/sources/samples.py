@@ -1,0 +1,170 @@
+"""The sample source: what is there of a dataset, to be split, rendered or looked at further."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from clipmill.io.folder import Folder
+from clipmill.io.layout import DATASET_FILE, read_manifest
+from clipmill.sources.base import (
+    KEY_COLUMN,
+    MEDIA_COLUMN,
+    MEDIA_TYPE,
+    SPAN_COLUMN,
+    SUBTITLES_COLUMN,
+    InputFile,
+    Part,
+)
+from clipmill.sources.columns import Columns
+from clipmill.sources.shards import ShardSource
+from clipmill.sources.streams import is_local, reading
+from clipmill.sources.table_columnar import open_parquet
+
+_RENAMED = {
+    "input_key": KEY_COLUMN,
+    "input_span": SPAN_COLUMN,
+    "input_subtitles": SUBTITLES_COLUMN,
+    "input_source_key": "source_key",
+    "input_clip_index": "clip_index",
+}
+_PLACES = "input_source_media"
+_DROPPED = frozenset(
+    {
+        *("input_uid", "input_status", "input_retryable", "input_fetch", "input_probe"),
+        *("input_error_step", "input_error_class", "input_error_message", "input_info"),
+        *("input_media", "input_rendered", _PLACES),
+    }
+)
+"""What was recorded of the row itself, and is recorded anew of what becomes of it."""
+
+
+class SampleSource(ShardSource):
+    """Samples of a dataset that succeeded, under their own keys.
+
+    Virtual clips come with the media of their source, where that lies in the dataset's parent, and
+    with their span of it. Columns that clipmill recorded of a row are left out; the rest is kept.
+
+    Args:
+        given: the dataset's folder, or tars or Parquet files by path, glob or braces.
+        columns: which columns mean what.
+        parent: where the parent of a dataset of virtual clips lies now. Default: where it lay.
+
+    Raises:
+        InputError: there are no finished shards.
+    """
+
+    def __init__(
+        self,
+        given: str | Sequence[str],
+        columns: Columns | None = None,
+        parent: str | None = None,
+    ) -> None:
+        super().__init__(given, columns)
+        self._parent = (parent or _recorded_parent(self._where)).rstrip("/")
+        self._kept: dict[int, npt.NDArray[np.int64] | None] = {}
+
+    def files(self) -> Sequence[InputFile]:
+        """Shards in the order of their names, with the number of samples that are there."""
+        return [
+            file if (kept := self._rows(number)) is None else replace(file, rows=len(kept))
+            for number, file in enumerate(super().files())
+        ]
+
+    def schema(self) -> pa.Schema:
+        """Names and types of the rows, settled over all shards."""
+        return _shaped(super().schema().empty_table(), self._parent).schema
+
+    def read(self, part: Part) -> pa.Table:
+        """Samples of one part of one shard."""
+        kept = self._rows(part.file)
+        if kept is None or not part.count:
+            return _shaped(super().read(part), self._parent)
+        wanted = kept[part.start : part.start + part.count]
+        first, last = int(wanted[0]), int(wanted[-1])
+        rows = super().read(Part(part.file, first, last - first + 1))
+        return _shaped(rows.take(wanted - first), self._parent)
+
+    def _rows(self, file: int) -> npt.NDArray[np.int64] | None:
+        """Numbers of a shard's rows that are there; None when its table tells of no failures."""
+        if file not in self._kept:
+            table = self._shards[file].table
+            self._kept[file] = None if table is None else _successes(table)
+        return self._kept[file]
+
+
+def _successes(table: str) -> npt.NDArray[np.int64] | None:
+    with reading(table), open_parquet(table) as file:
+        if "status" not in file.schema_arrow.names:
+            return None
+        status = file.read(columns=["status"], use_threads=False).column(0)
+    found: npt.NDArray[np.int64] = np.flatnonzero(
+        np.array([value in (None, "success") for value in status.to_pylist()], dtype=bool)
+    )
+    return found
+
+
+def _recorded_parent(place: str) -> str:
+    folder = Folder(place if not place.endswith((".tar", ".parquet")) else posixpath.dirname(place))
+    if not folder.exists(DATASET_FILE):
+        return ""
+    return parent_of(read_manifest(folder).get("inputs", []))
+
+
+def parent_of(inputs: Sequence[Mapping[str, Any]]) -> str:
+    """The folder that a dataset was made from, as its inputs tell; empty when it was no folder."""
+    location = inputs[0]["location"] if inputs else []
+    return str(location[0]) if len(location) == 1 else ""
+
+
+def _shaped(rows: pa.Table, parent: str) -> pa.Table:
+    names = rows.column_names
+    made: dict[str, Any] = {}
+    for name in names:
+        if name not in _DROPPED:
+            made[_RENAMED.get(name, name)] = rows.column(name)
+    if "input_key" in names:
+        made.setdefault("source_key", rows.column("input_key"))
+    if _PLACES in names and MEDIA_COLUMN in names:
+        made[MEDIA_COLUMN], is_own = _media(
+            rows.column(MEDIA_COLUMN).to_pylist(), rows.column(_PLACES).to_pylist(), parent
+        )
+        if SPAN_COLUMN in made:
+            # What has media of its own is no stretch of anything else any more.
+            made[SPAN_COLUMN] = _without(made[SPAN_COLUMN], is_own)
+    return pa.table(made)
+
+
+def _media(
+    own: list[Any], places: list[Any], parent: str
+) -> tuple[pa.Array[Any], npt.NDArray[np.bool_]]:
+    found = [
+        mine or [{**ref, "path": _resolved(ref["path"], parent)} for ref in theirs or ()]
+        for mine, theirs in zip(own, places, strict=True)
+    ]
+    return pa.array(found, MEDIA_TYPE), np.array([bool(mine) for mine in own], dtype=bool)
+
+
+def _resolved(path: str, parent: str) -> str:
+    """Where a source lies: below the parent, unless it never lay there."""
+    if not parent or "://" in path or path.startswith("/"):
+        return path
+    return f"{parent}/{path}"
+
+
+def relative_place(path: str, parent: str) -> str:
+    """A path as it is kept in a table of virtual clips: from the parent, when it lies there."""
+    place = posixpath.abspath(path) if is_local(path) else path
+    return place.removeprefix(f"{parent.rstrip('/')}/") if parent else place
+
+
+def _without(column: pa.ChunkedArray[Any], drop: npt.NDArray[np.bool_]) -> pa.Array[Any]:
+    values = [None if out else value for value, out in zip(column.to_pylist(), drop, strict=True)]
+    kept: pa.Array[Any] = pa.array(values, column.type)
+    return kept

@@ -1,0 +1,178 @@
+"""From sources to clips: split, export, and both in one pass, with the same result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import clipmill
+from clipmill.core.errors import RecipeError
+from clipmill.demo.media import make_video
+from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.runner import run_recipe
+from scene_media import scenes, write_pictures
+
+EDIT = {"short_side": 64, "fps": 5}
+LENGTHS = [30, 45, 20]
+"""Frames of each scene, at 25 a second."""
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    write_pictures(folder / "a.mp4", scenes(LENGTHS))
+    make_video(folder / "b.mp4", seconds=3, fps=25, gop=10)
+    (folder / "c.mp4").write_bytes((folder / "a.mp4").read_bytes()[:3000])
+    return folder
+
+
+def members(dataset: Path) -> dict[str, str]:
+    """Hash of every media file in a dataset's tars."""
+    found = {}
+    for path in sorted(dataset.glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                data = tar.extractfile(member)
+                if data and not member.name.endswith(("json", "txt")):
+                    found[member.name] = hashlib.sha256(data.read()).hexdigest()
+    return found
+
+
+def sources(dataset: Path) -> list[dict]:
+    return pq.read_table(dataset / "_sources" / "00000.parquet").to_pylist()
+
+
+def fused(videos: Path, output: Path, **run) -> clipmill.Dataset:
+    recipe = {
+        "source": {"path": str(videos)},
+        "steps": [{"split": {}}, {"render": EDIT}],
+        "write": {"to": str(output)},
+        "run": run,
+    }
+    run_recipe(load_recipe(recipe), quiet=True)
+    return clipmill.open(output)
+
+
+@pytest.fixture(scope="module")
+def clips(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> clipmill.Dataset:
+    raw = tmp_path_factory.mktemp("split") / "raw"
+    clipmill.download(videos, raw, quiet=True)
+    return clipmill.open(raw).split(raw.parent / "clips", quiet=True)
+
+
+def test_splitting_gives_a_row_for_each_clip_and_encodes_nothing(clips):
+    rows = clips.table(["key", "source_key", "clip_index", "status", "span"])
+    assert [
+        (row["key"], row["source_key"], row["span"]["start_seconds"], row["span"]["end_seconds"])
+        for row in rows.to_pylist()
+        if row["source_key"] == "00000000"
+    ] == [
+        ("00000000_00000", "00000000", 0.0, 1.2),
+        ("00000000_00001", "00000000", 1.2, 3.0),
+        ("00000000_00002", "00000000", 3.0, 3.8),
+    ]
+    assert not [name for name in clips.folder.list() if name.endswith(".tar")]
+
+
+def test_what_is_not_split_is_one_clip_and_what_failed_before_is_left_out(clips):
+    rows = clips.table(["source_key", "status"]).to_pylist()
+    assert [row["source_key"] for row in rows].count("00000001") == 1
+    assert {row["status"] for row in rows} == {"success"}
+    assert "00000002" not in [row["source_key"] for row in rows]
+
+
+def test_every_source_keeps_its_cuts_and_what_was_decoded_for_it(clips):
+    first, second = sources(clips.folder.local())
+    assert [cut["seconds"] for cut in first["cuts"]] == [1.2, 3.0]
+    assert first["clip_count"] == 3
+    assert first["decoded_seconds"] == pytest.approx(3.8)
+    assert second["cuts"] == []
+
+
+def test_one_pass_makes_the_same_clips_bit_for_bit_with_one_decode(videos, clips, tmp_path):
+    exported = clips.export(tmp_path / "exported", **EDIT, quiet=True)
+    at_once = fused(videos, tmp_path / "fused")
+    assert members(tmp_path / "fused") == members(tmp_path / "exported") != {}
+    first = sources(tmp_path / "fused")[0]
+    assert first["decoded_seconds"] == pytest.approx(3.8)
+    assert first["encoded_seconds"] == pytest.approx(3.8, abs=0.2)
+    columns = ["key", "source_key", "clip_index", "span", "rendered", "probe", "media"]
+    there = at_once.table(columns).to_pylist()
+    assert exported.table(columns).to_pylist() == [row for row in there if row["media"]]
+
+
+def test_clips_that_do_not_fit_into_memory_are_decoded_again_and_the_same(videos, tmp_path):
+    fused(videos, tmp_path / "roomy")
+    fused(videos, tmp_path / "tight", scene_bytes=1000)
+    assert members(tmp_path / "tight") == members(tmp_path / "roomy")
+    assert sources(tmp_path / "tight")[0]["decoded_seconds"] == pytest.approx(7.6)
+
+
+def test_every_input_row_ends_in_one_way_and_counts_add_up(videos, tmp_path):
+    dataset = fused(videos, tmp_path / "out")
+    rows = dataset.table(["key", "status", "error_class"]).to_pylist()
+    assert [row for row in rows if row["status"] != "success"] == [
+        {"key": "00000002", "status": "failed_to_process", "error_class": "truncated"}
+    ]
+    stats = json.loads((tmp_path / "out" / "00000_stats.json").read_text())
+    assert (stats["count"], stats["successes"], stats["input_rows"]) == (len(rows), 4, 3)
+
+
+def test_a_source_without_a_clip_of_the_right_length_is_dropped_with_the_reason(videos, tmp_path):
+    dataset = clipmill.download(videos, tmp_path / "raw", quiet=True)
+    clips = dataset.split(tmp_path / "clips", min_seconds=3.5, quiet=True)
+    rows = clips.table(["key", "status", "error_class"]).to_pylist()
+    assert rows == [
+        {"key": "00000000", "status": "dropped", "error_class": "no_clip"},
+        {"key": "00000001", "status": "dropped", "error_class": "no_clip"},
+    ]
+
+
+def test_clips_find_their_sources_where_the_parent_lies_now(clips, tmp_path):
+    moved = tmp_path / "moved"
+    parent = clips.folder.local().parent / "raw"
+    parent.rename(moved)
+    try:
+        lost = clips.export(tmp_path / "lost", **EDIT, failure_budget=1, quiet=True)
+        row = lost.table(["status", "error_message"]).to_pylist()[0]
+        assert row["status"] == "failed_to_download"
+        assert str(parent) in row["error_message"]
+        found = clips.export(tmp_path / "found", **EDIT, parent=str(moved), quiet=True)
+        assert found.stats["00000"]["successes"] == 4
+    finally:
+        moved.rename(parent)
+
+
+def test_whole_samples_can_be_rendered_too(videos, tmp_path):
+    raw = clipmill.download(videos, tmp_path / "raw", quiet=True)
+    small = raw.export(tmp_path / "small", short_side=48, quiet=True)
+    (row, _) = small.table(["key", "probe"]).to_pylist()
+    assert (row["key"], row["probe"]["video"]["height"]) == ("00000000", 48)
+
+
+def test_clips_that_are_not_rendered_take_no_format():
+    with pytest.raises(RecipeError, match=r"write\.format has no effect"):
+        load_recipe({"split": {}, "write": {"to": "x", "format": "files"}})
+
+
+def test_links_cannot_be_split_without_keeping_anything_of_them(tmp_path):
+    (tmp_path / "links.csv").write_text("url\nhttps://example.org/a.mp4\n")
+    recipe = load_recipe(
+        {
+            "source": {"path": str(tmp_path / "links.csv")},
+            "split": {},
+            "write": {"to": str(tmp_path / "out")},
+        }
+    )
+    with pytest.raises(RecipeError, match="add the step render"):
+        run_recipe(recipe, quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_step_that_is_not_there_leaves_fingerprints_as_they_were():
+    assert "split" not in Recipe().identity()

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import clipmill
+from clipmill.core.errors import OutputError
+from clipmill.io.folder import Folder
+from clipmill.run.output import RunLock
 
 PASSING = ("flaky", "busy", "interrupted")
 
@@ -168,6 +171,25 @@ def test_a_second_run_on_the_same_output_is_refused_while_the_first_works(
     assert "another clipmill run" in second.stderr
     run.terminate()
     run.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_runs_that_start_together_do_not_remove_each_others_work(origin, tmp_path, is_done):
+    out, first = tmp_path / "out", []
+
+    def rows():  # read after the output was looked at, as a large table is
+        if is_done:
+            clipmill.download([origin.url("a.mp4")], out, allow_private_addresses=True, quiet=True)
+        else:
+            first.append(RunLock(Folder(out)))
+        yield origin.url("b.mp4")
+
+    with pytest.raises(OutputError, match="another input" if is_done else "another clipmill run"):
+        clipmill.download(rows(), out, allow_private_addresses=True, quiet=True)
+    assert (out / "_run" / "lock").exists()
+    assert (out / "00000.tar").exists() == is_done
+    for lock in first:
+        lock.release()
 
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(origin, write_csv, tmp_path):

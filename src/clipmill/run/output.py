@@ -19,6 +19,7 @@ from clipmill.io.layout import RUN_FOLDER, STATS_SUFFIX
 from clipmill.run.recipe import Recipe
 
 FORMAT_VERSION = 1
+LOCK_FILE = f"{RUN_FOLDER}/lock"
 
 
 def scratch_folder(output: Folder, temp_dir: str | None) -> Path:
@@ -46,7 +47,7 @@ class RunLock:
         self._fd: int | None = None
         if not output.is_local:
             return
-        path = output.local(RUN_FOLDER) / "lock"
+        path = output.local(LOCK_FILE)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -26,6 +26,7 @@ from clipmill.run.executors.base import Executor
 from clipmill.run.input import Input, last_input, new_rows_only, open_input, saved_plan
 from clipmill.run.job import Job
 from clipmill.run.output import (
+    LOCK_FILE,
     RunLock,
     WorkersPresent,
     describe,
@@ -110,19 +111,27 @@ def run_recipe(
     check_recipe(recipe)
     output = Folder(recipe.write.to)
     scratch = scratch_folder(output, recipe.run.temp_dir)
-    existing = check_output(output, mode)
+    check_output(output, mode)
     with _removed_if_refused(output):
         given = open_input(recipe, rows, output, scratch)
         check_columns(recipe, given)
-        if existing.dataset is not None and mode != "overwrite":
-            check_same(recipe, given, existing.dataset, output, extend=mode == "extend")
+        _existing(recipe, given, output, mode)
         lock = RunLock(output)
     try:
         WorkersPresent.wait_until_gone(scratch)
+        existing = _existing(recipe, given, output, mode)  # others may have written until now
         job, inputs = _begin(recipe, given, existing, mode, output=output, scratch=scratch)
         return work(job, inputs, quiet=quiet)
     finally:
         lock.release()
+
+
+def _existing(recipe: Recipe, given: Input, output: Folder, mode: Mode) -> Existing:
+    """What lies in the output folder, made sure to go together with what is asked for."""
+    existing = check_output(output, mode)
+    if existing.dataset is not None and mode != "overwrite":
+        check_same(recipe, given, existing.dataset, output, extend=mode == "extend")
+    return existing
 
 
 def _begin(
@@ -198,12 +207,15 @@ def _clear(output: Folder, scratch: Path) -> None:
 
 @contextmanager
 def _removed_if_refused(output: Folder) -> Iterator[None]:
-    """Leave no new folder behind when the input turns out to be unusable."""
+    """Leave no new folder behind when the input turns out to be unusable.
+
+    A lock in it is that of another run, which began meanwhile.
+    """
     was_there = not output.is_local or output.exists()
     try:
         yield
     except BaseException:
-        if not was_there:
+        if not was_there and not output.exists(LOCK_FILE):
             shutil.rmtree(output.local(), ignore_errors=True)
         raise
 

@@ -64,6 +64,7 @@ def test_a_recipe_does_what_options_do(origin, write_csv, tmp_path):
         (["download", "{table}", "out", "--no-such-option"], "--no-such-option"),
         (["download", "{table}", "{table}"], "is a file"),
         (["download", "{table}", "/proc/nowhere/out"], "cannot be written"),
+        (["download", "{table}", "out", "--temp-dir", "{table}"], "another --temp-dir"),
         (["download", "{table}", "out", "--resume"], "no clipmill dataset"),
         (["download", "{table}", "out", "--resume", "--overwrite"], "exclude each other"),
         (["download", "{empty}", "out"], "empty"),

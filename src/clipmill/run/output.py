@@ -33,6 +33,21 @@ def scratch_folder(output: Folder, temp_dir: str | None) -> Path:
     return scratch
 
 
+def make_scratch(scratch: Path) -> None:
+    """Make the folder for work in hand, where it is not there yet.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{scratch} cannot be made for work in hand: {error.strerror}. "
+            "Choose another --temp-dir."
+        ) from error
+
+
 def done_shards(output: Folder) -> set[str]:
     """Names of shards whose stats file exists."""
     return {
@@ -80,7 +95,7 @@ class WorkersPresent:
     """
 
     def __init__(self, scratch: Path) -> None:
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_scratch(scratch)
         self._fd = os.open(scratch / ".workers", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_SH)
 
@@ -89,9 +104,9 @@ class WorkersPresent:
         """Wait for workers of an earlier run whose main process died.
 
         Raises:
-            OutputError: they are still there after ``timeout_seconds``.
+            OutputError: they are still there after ``timeout_seconds``, or there is no such folder.
         """
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_scratch(scratch)
         fd = os.open(scratch / ".workers", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         deadline = time.monotonic() + timeout_seconds
         try:

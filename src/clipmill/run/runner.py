@@ -31,6 +31,7 @@ from clipmill.run.output import (
     WorkersPresent,
     describe,
     done_shards,
+    make_scratch,
     scratch_folder,
     shard_ids,
     shard_names,
@@ -116,6 +117,8 @@ def run_recipe(
         given = open_input(recipe, rows, output, scratch)
         check_columns(recipe, given)
         _existing(recipe, given, output, mode)
+        if recipe.run.temp_dir is not None:
+            make_scratch(scratch)
         lock = RunLock(output)
     try:
         WorkersPresent.wait_until_gone(scratch)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -175,21 +176,20 @@ def test_a_second_run_on_the_same_output_is_refused_while_the_first_works(
 
 @pytest.mark.parametrize("is_done", [True, False])
 def test_runs_that_start_together_do_not_remove_each_others_work(origin, tmp_path, is_done):
-    out, first = tmp_path / "out", []
+    out = tmp_path / "out"
 
-    def rows():  # read after the output was looked at, as a large table is
+    def rows(others):  # read after the output was looked at, as a large table is
         if is_done:
             clipmill.download([origin.url("a.mp4")], out, allow_private_addresses=True, quiet=True)
         else:
-            first.append(RunLock(Folder(out)))
+            others.enter_context(RunLock(Folder(out)))
         yield origin.url("b.mp4")
 
-    with pytest.raises(OutputError, match="another input" if is_done else "another clipmill run"):
-        clipmill.download(rows(), out, allow_private_addresses=True, quiet=True)
+    told = "another input" if is_done else "another clipmill run"
+    with ExitStack() as others, pytest.raises(OutputError, match=told):
+        clipmill.download(rows(others), out, allow_private_addresses=True, quiet=True)
     assert (out / "_run" / "lock").exists()
     assert (out / "00000.tar").exists() == is_done
-    for lock in first:
-        lock.release()
 
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(origin, write_csv, tmp_path):
@@ -203,6 +203,16 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(origin, write_csv, tmp_path
     done = subprocess.run(_command(table, out), check=False, timeout=60)
     assert done.returncode == 0
     assert clipmill.open(out).table().column("status").to_pylist() == ["success"] * 60
+
+
+def test_a_disk_that_is_full_from_the_start_is_said(origin, write_csv, tmp_path):
+    table, out = write_csv([{"url": origin.url("a.mp4"), "caption": ""}]), tmp_path / "out"
+    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *_command(table, out)]
+    run = subprocess.run(limited, check=False, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1, run.stderr
+    assert "make room" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert subprocess.run(_command(table, out), check=False, timeout=60).returncode == 0
 
 
 def test_the_log_tells_what_happened(origin, write_csv, tmp_path):

@@ -7,8 +7,9 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from clipmill import __version__
 from clipmill.core.config import fingerprint
@@ -78,9 +79,13 @@ class RunLock:
                 "Wait for it, or stop it first."
             ) from error
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # it only tells others who we are
+            os.pwrite(self._fd, str(os.getpid()).encode(), 0)
 
-    def release(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
         """Let others in."""
         if self._fd is not None:
             os.close(self._fd)

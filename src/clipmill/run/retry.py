@@ -29,6 +29,7 @@ from clipmill.run.output import (
     scratch_folder,
 )
 from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.room import room_needed
 from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward
 from clipmill.run.stats import MAX_MESSAGES
@@ -72,8 +73,7 @@ def retry_dataset(
             "command that made it again with --overwrite."
         )
     scratch = scratch_folder(output, recipe.run.temp_dir)
-    lock = RunLock(output)
-    try:
+    with room_needed(output.url), RunLock(output):
         WorkersPresent.wait_until_gone(scratch)
         roll_forward(scratch, output, dataset.manifest["run"])
         again = _Retry(recipe, Dataset(output), scratch, quiet=quiet)
@@ -82,8 +82,6 @@ def retry_dataset(
             return unsettled  # an earlier retry that was cut off is done now, or cut off again
         failed = again.failed_rows(classes, every=every)
         return again.as_new_shards(failed) if as_new_shards else again.in_place(failed)
-    finally:
-        lock.release()
 
 
 def _recipe_of(

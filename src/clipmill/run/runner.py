@@ -46,6 +46,7 @@ from clipmill.run.prepare import (
 )
 from clipmill.run.progress import ProgressDisplay
 from clipmill.run.recipe import Recipe
+from clipmill.run.room import room_needed
 from clipmill.run.runlog import RunLog
 from clipmill.run.staging import roll_forward
 from clipmill.run.tally import Tally
@@ -113,20 +114,18 @@ def run_recipe(
     output = Folder(recipe.write.to)
     scratch = scratch_folder(output, recipe.run.temp_dir)
     check_output(output, mode)
-    with _removed_if_refused(output):
+    with room_needed(output.url), _removed_if_refused(output):
         given = open_input(recipe, rows, output, scratch)
         check_columns(recipe, given)
         _existing(recipe, given, output, mode)
         if recipe.run.temp_dir is not None:
             make_scratch(scratch)
         lock = RunLock(output)
-    try:
+    with lock, room_needed(output.url):
         WorkersPresent.wait_until_gone(scratch)
         existing = _existing(recipe, given, output, mode)  # others may have written until now
         job, inputs = _begin(recipe, given, existing, mode, output=output, scratch=scratch)
         return work(job, inputs, quiet=quiet)
-    finally:
-        lock.release()
 
 
 def _existing(recipe: Recipe, given: Input, output: Folder, mode: Mode) -> Existing:

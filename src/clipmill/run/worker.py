@@ -7,7 +7,6 @@ a main guard; FD is one end of a socket pair. It ends by itself when the other e
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import signal
 import sys
@@ -19,18 +18,11 @@ from clipmill.core.outcome import Counts
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.job import Job
 from clipmill.run.output import WorkersPresent
+from clipmill.run.room import is_no_room, no_room
 from clipmill.run.shard_pass import ShardPass
 from clipmill.run.source_work import Workbench
 
 REPORT_SECONDS = 0.5
-_NO_ROOM = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EMFILE,
-    errno.ENFILE,
-)
 
 
 class Worker:
@@ -93,8 +85,8 @@ class Worker:
         try:
             stats = await one.run()
         except (ShardError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                self._send(Fatal(_no_room(error, self._job)))
+            if isinstance(error, OSError) and is_no_room(error):
+                self._send(Fatal(str(no_room(error, error.filename or self._job.scratch))))
             else:
                 self._send(ShardFailed(shard, f"{type(error).__name__}: {error}"))
         except (RunError, UserError) as error:
@@ -140,14 +132,6 @@ class Worker:
             self._connection.send(event)
         except OSError:
             self._stop.set()  # nobody listens any more
-
-
-def _no_room(error: OSError, job: Job) -> str:
-    place = error.filename or job.scratch
-    return (
-        f"{error.strerror or error} while writing {place}. Nothing finished is lost: make room "
-        "(or choose another --temp-dir) and give the same command again."
-    )
 
 
 def main() -> None:

@@ -1,7 +1,11 @@
 """A folder anywhere: what its storage's library raises becomes one error that says what to do."""
 
+import errno
 import io
+import os
 import pickle
+import resource
+from contextlib import contextmanager
 
 import fsspec
 import pytest
@@ -103,6 +107,45 @@ def test_a_remote_file_is_read_in_any_order():
         assert file.read() == b"6789"
     assert file.closed
     folder.remove("x")
+
+
+@contextmanager
+def _files_of_at_most(size):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_move_to_another_disk_that_is_cut_off_loses_nothing(tmp_path, monkeypatch, is_folder):
+    staged, out = tmp_path / "staged", tmp_path / "out"
+    if is_folder:
+        staged.mkdir()
+    file = staged / "a.mp4" if is_folder else staged
+    file.write_bytes(bytes(5000))
+    replace, tries = os.replace, []
+
+    def other_disk(source, target):
+        tries.append(source)
+        if (source, target) == (staged, out / "00000"):
+            raise OSError(errno.EXDEV, "another disk")
+        if len(tries) == 3:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", other_disk)
+    with _files_of_at_most(1000), pytest.raises(OSError, match="too large"):
+        Folder(out).put(staged, "00000")
+    assert list(out.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt):
+        Folder(out).put(staged, "00000")
+    assert file.stat().st_size == 5000
+    Folder(out).put(staged, "00000")
+    assert not staged.exists()
+    assert (out / "00000" / "a.mp4" if is_folder else out / "00000").stat().st_size == 5000
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,7 @@ class Folder:
         except OSError as error:
             if error.errno != errno.EXDEV:  # the staging folder is on another disk
                 raise
-            draft = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.tmp")
-            shutil.move(local, draft)
-            os.replace(draft, final)
+            _move_over(local, final)
 
     def remove(self, name: str) -> None:
         """Remove a member or a folder inside, if it exists."""
@@ -142,3 +140,27 @@ class Folder:
 
     def _reading(self, name: str) -> AbstractContextManager[None]:
         return nullcontext() if self.is_local else from_remote(self.url_of(name))
+
+
+def _move_over(local: Path, final: Path) -> None:
+    """Move to another disk; whatever cuts it off, one of both is there, whole."""
+    draft = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        if local.is_dir():
+            shutil.copytree(local, draft)
+        else:
+            shutil.copyfile(local, draft)
+        os.replace(draft, final)
+    except OSError:
+        _discard(draft)
+        raise
+    moved = local.with_name(f".{local.name}.moved")  # never half a folder under its own name
+    os.replace(local, moved)
+    _discard(moved)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -72,6 +72,7 @@ def test_a_recipe_does_what_options_do(origin, write_csv, tmp_path):
         (["download", "{table}", "out", "--max-bytes", "lots"], "--max-bytes: must be a"),
         (["download", "{table}", "out", "--url-col", "u"], "no column 'u' (--url-col)"),
         (["download", "{table}", "out", "--workers", "x"], "a valid integer or 'auto' (got 'x')."),
+        (["download", "{table}", "out", "--workers", "0"], "--workers: must be"),
         (["download", "{table}", "out", "--format", "webdatset"], "'webdataset'?\n"),
         (["download", "{table}", "out", "--encode-formats", "video=mpp4"], "--encode-formats: "),
         (["download", "{table}", "out", "--site-options", "a"], "NAME=VALUE"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import ByteSize, Field, field_validator, model_validator
@@ -122,7 +122,7 @@ class RunSpec(Config):
 
     executor: str = "local"
     """Who runs the shards."""
-    workers: int | Literal["auto"] = "auto"
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Worker processes. Default: one for every two cores."""
     media_processes: int = Field(default=2, ge=1, le=64)
     """Processes per worker that read media; they may crash or hang without harm."""

@@ -109,6 +109,15 @@ def test_shards_of_the_peers_give_rows_and_media(tmp_path: Path, layout: str):
     assert "mp4" not in source.schema().names
 
 
+def test_a_tar_whose_table_is_lost_is_read_beside_the_others(tmp_path: Path):
+    write_tar(tmp_path / "0.tar", {"a.mp4": b"video a", "a.json": b'{"views": 1, "x": 5}'})
+    pq.write_table(pa.table({"key": ["a"], "views": [1]}), tmp_path / "0.parquet")
+    write_tar(tmp_path / "1.tar", {"b.mp4": b"video b", "b.json": b'{"views": 2.5, "x": 6}'})
+    found = rows(open_source(str(tmp_path)))
+    assert [(row["views"], row["x"]) for row in found] == [(1.0, None), (2.5, 6)]
+    assert [bytes_of(row[MEDIA_COLUMN][0]) for row in found] == [b"video a", b"video b"]
+
+
 @pytest.mark.parametrize("layout", ["webdataset", "files", "parquet", "tfrecord"])
 def test_our_own_shards_in_every_layout(tmp_path: Path, layout: str):
     fmt: ShardFormat = load("clipmill.formats", layout)()

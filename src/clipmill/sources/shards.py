@@ -15,7 +15,7 @@ from clipmill.core.redact import redact_url
 from clipmill.io.layout import DATASET_FILE, STATS_SUFFIX, shard_order
 from clipmill.sources.bare_tar import BareTar
 from clipmill.sources.base import InputFile, Part, Source
-from clipmill.sources.column_types import unify
+from clipmill.sources.column_types import conform, unify
 from clipmill.sources.columns import Columns
 from clipmill.sources.folder_kind import list_folder
 from clipmill.sources.paths import expand, is_folder
@@ -97,9 +97,15 @@ class ShardSource(Source):
             media = [RowMedia(found) for found in refs]
             texts = tar.texts(part.start, part.count)
             return self._shaped(shape, rows, texts, media, tar.file.url, part)
-        rows = self._tables.read(Part(number, part.start, part.count), shape.needed)
+        rows = self._of_table(shard.table, Part(number, part.start, part.count), shape.needed)
         media = self._media(part.file, shard)[part.start : part.start + part.count]
         return self._shaped(shape, rows, [None] * part.count, media, shard.table, part)
+
+    def _of_table(self, url: str, part: Part, names: Sequence[str]) -> pa.Table:
+        """Columns of a table; those that only tars without one have are null there."""
+        known = self._tables.schema.names
+        rows = self._tables.read(part, [name for name in names if name in known])
+        return conform(rows, pa.schema([self._raw.field(name) for name in names]), url)
 
     def _opened(self, tar: BareTar) -> BareTar:
         """The tar, after letting go of what is kept of the one before."""

@@ -118,6 +118,12 @@ def test_a_tar_whose_table_is_lost_is_read_beside_the_others(tmp_path: Path):
     assert [bytes_of(row[MEDIA_COLUMN][0]) for row in found] == [b"video a", b"video b"]
 
 
+def test_shards_without_a_sample_are_said(tmp_path: Path):
+    write_tar(tmp_path / "0.tar", {})
+    with pytest.raises(InputError, match="no samples"):
+        open_source(str(tmp_path)).files()
+
+
 @pytest.mark.parametrize("layout", ["webdataset", "files", "parquet", "tfrecord"])
 def test_our_own_shards_in_every_layout(tmp_path: Path, layout: str):
     fmt: ShardFormat = load("clipmill.formats", layout)()

@@ -140,6 +140,8 @@ class ShardSource(Source):
         if self._shape is None:
             with ThreadPoolExecutor(PLANNING_THREADS) as threads:
                 list(threads.map(BareTar.plan, self._bare))
+            if not self._tables.urls and not any(tar.file.rows for tar in self._bare):
+                raise InputError(f"There are no samples in {redact_url(self._where)}.")
             schemas = [(tar.file.url, tar.schema, True) for tar in self._bare]
             if self._tables.urls:
                 schemas.append((self._tables.urls[0], self._tables.schema, False))

@@ -149,7 +149,7 @@ def test_a_move_to_another_disk_that_is_cut_off_loses_nothing(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    "content", [b'{"count": 3', b"", b"\xff\xfe\x00garbage", b"[1, 2]", b"null"]
+    "content", [b'{"count": 3', b"", b"\xff\xfe\x00garbage", b"[1, 2]", b"null", b"{}"]
 )
 def test_damaged_descriptions_are_named_with_a_way_out(tmp_path, content):
     folder = Folder(tmp_path)

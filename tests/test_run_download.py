@@ -163,6 +163,25 @@ def test_overwrite_leaves_a_folder_alone_that_is_no_dataset(origin, tmp_path):
     assert precious.read_text() == "ten years"
 
 
+def test_overwrite_replaces_a_dataset_whose_description_is_damaged(origin, tmp_path):
+    urls = [origin.url("a.mp4")]
+    clipmill.download(urls, tmp_path / "out", **HERE)
+    (tmp_path / "out" / "dataset.json").write_text("{}")
+    with pytest.raises(InputError, match=r"dataset\.json is damaged.*overwrite"):
+        clipmill.download(urls, tmp_path / "out", **HERE)
+    data = clipmill.download(urls, tmp_path / "out", mode="overwrite", **HERE)
+    assert data.table().column("status").to_pylist() == ["success"]
+
+
+def test_a_dataset_json_of_somebody_else_makes_no_dataset(origin, tmp_path):
+    for name, content in (("dataset.json", '{"title": "census"}'), ("2024.csv", "ten years")):
+        (tmp_path / name).write_text(content)
+    for mode in ("auto", "overwrite"):
+        with pytest.raises(OutputError, match="did not write"):
+            clipmill.download([origin.url("a.mp4")], tmp_path, mode=mode, **HERE)
+    assert (tmp_path / "2024.csv").read_text() == "ten years"
+
+
 @pytest.mark.parametrize(
     ("rows", "settings", "message"),
     [

@@ -11,6 +11,7 @@ from clipmill.io.folder import Folder
 DATASET_FILE = "dataset.json"
 RUN_FOLDER = "_run"
 STATS_SUFFIX = "_stats.json"
+_MANIFEST_KEYS = ("run", "recipe", "fingerprint", "identity", "inputs")
 
 
 def shard_order(shard: str) -> tuple[int, int, str]:
@@ -28,7 +29,11 @@ def read_manifest(folder: Folder) -> dict[str, Any]:
         InputError: it is damaged.
     """
     advice = "Put back an earlier copy of it, or start the dataset over with --overwrite."
-    return _read_mapping(folder, DATASET_FILE, advice)
+    manifest = _read_mapping(folder, DATASET_FILE, advice)
+    if lost := [name for name in _MANIFEST_KEYS if name not in manifest]:
+        shown = _shown(folder, DATASET_FILE)
+        raise InputError(f"{shown} is damaged: it has no {lost[0]!r}. {advice}")
+    return manifest
 
 
 def read_stats(folder: Folder, shard: str) -> dict[str, Any]:

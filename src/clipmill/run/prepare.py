@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from clipmill.core.errors import OutputError, RecipeError
+from clipmill.core.errors import InputError, OutputError, RecipeError
 from clipmill.core.extras import require
 from clipmill.core.registry import load, nearest
 from clipmill.fetch.sites_options import check_site_options
@@ -32,11 +32,17 @@ class Existing:
     def __init__(self, output: Folder) -> None:
         names = output.list()
         self.dataset: dict[str, Any] | None = None
+        self.damage: InputError | None = None
         if DATASET_FILE in names:
-            self.dataset = read_manifest(output)
+            try:
+                self.dataset = read_manifest(output)
+            except InputError as error:
+                self.damage = error
         self.is_empty = not [name for name in names if name != RUN_FOLDER]
-        self.is_dataset = self.dataset is not None or any(
-            name.endswith(STATS_SUFFIX) for name in names
+        self.is_dataset = (
+            self.dataset is not None
+            or (self.damage is not None and RUN_FOLDER in names)
+            or any(name.endswith(STATS_SUFFIX) for name in names)
         )
 
 
@@ -45,12 +51,15 @@ def check_output(output: Folder, mode: Mode) -> Existing:
 
     Raises:
         OutputError: unwritable, holds something else, or there is nothing to resume or extend.
+        InputError: the dataset's description is damaged.
     """
     if output.is_local:
         _check_writable(output)
     if "memory" in output.fs.protocol:
         raise OutputError("memory:// lives in one process only, and workers are others.")
     existing = Existing(output)
+    if existing.damage is not None and existing.is_dataset and mode != "overwrite":
+        raise existing.damage
     if mode in ("resume", "extend") and existing.dataset is None:
         raise OutputError(
             f"There is no clipmill dataset at {output.url} to {mode}. "

@@ -55,6 +55,13 @@ def test_media_files_are_rows_folder_by_folder(tmp_path: Path):
     assert source.files()[0].size == 10
 
 
+def test_names_that_are_no_text_are_said(tmp_path: Path):
+    for name in ("sub/\udcff.mp4", "\udcfe/a.mp4"):
+        where = write(tmp_path / name[0], {"a.mp4": b"", name: b""})
+        with pytest.raises(InputError, match="not UTF-8 text"):
+            open_source(where).files()
+
+
 def test_sidecars_are_captions_and_columns(tmp_path: Path):
     files = {
         "a.mp4": b"",

@@ -7,7 +7,7 @@ from typing import Any, cast
 import fsspec
 
 from clipmill.core.errors import InputError, MissingExtra
-from clipmill.core.redact import redact_url
+from clipmill.core.redact import plain_text, redact_url
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}
 
@@ -20,9 +20,10 @@ def open_filesystem(url: str, **options: Any) -> tuple[Any, str]:
         options: what the file system takes beside the URL.
 
     Raises:
-        InputError: there is no such kind of storage.
+        InputError: there is no such kind of storage, or the name is no text.
         MissingExtra: the library for it is not installed.
     """
+    check_name(url)
     try:
         return cast(tuple[Any, str], fsspec.core.url_to_fs(url, **options))
     except ImportError as error:
@@ -33,3 +34,13 @@ def open_filesystem(url: str, **options: Any) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise InputError(f"{redact_url(url)} cannot be opened: {error}") from error
+
+
+def check_name(path: str) -> None:
+    """Refuse a name that is not text: neither tables nor reports can hold it.
+
+    Raises:
+        InputError: its bytes are not UTF-8.
+    """
+    if (shown := plain_text(path)) != path:
+        raise InputError(f"The name {redact_url(shown)} is not UTF-8 text. Rename it.")

@@ -9,6 +9,7 @@ from typing import Any
 from clipmill.core.errors import InputError
 from clipmill.core.media_names import MEDIA_EXTENSIONS
 from clipmill.core.redact import redact_url
+from clipmill.io.filesystem import check_name
 from clipmill.io.layout import DATASET_FILE, STATS_SUFFIX
 from clipmill.sources.streams import file_system, open_stored, reading
 from clipmill.sources.table_format import TABLE_EXTENSIONS, extension_of
@@ -41,7 +42,7 @@ def list_folder(url: str) -> list[Entry]:
     """What is visible directly in a folder, sorted by name; symbolic links are left as they are.
 
     Raises:
-        InputError: the folder cannot be listed.
+        InputError: the folder cannot be listed, or something in it has a name that is no text.
     """
     fs, root = file_system(url)
     with reading(url):
@@ -50,6 +51,7 @@ def list_folder(url: str) -> list[Entry]:
     for info in found:
         name = info["name"].rstrip("/").rsplit("/", 1)[-1]
         if name and not name.startswith(".") and info["name"].rstrip("/") != root.rstrip("/"):
+            check_name(info["name"])
             is_folder = info["type"] == "directory"
             entries.append(Entry(name, is_folder, int(info.get("size") or 0), _version(info)))
     return sorted(entries, key=lambda entry: entry.name)

@@ -10,6 +10,7 @@ from typing import Any
 
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
+from clipmill.io.filesystem import check_name
 from clipmill.sources.streams import file_system, is_http, is_local, reading
 
 MAX_BRACE_NAMES = 1_000_000
@@ -27,11 +28,14 @@ def expand(given: str | os.PathLike[str]) -> list[str]:
         InputError: nothing is there; says where it looked and which names are similar.
     """
     text = _normal(os.fspath(given))
+    check_name(text)
     if "::" in text or _exists(text):
         return [text]
     found = sorted({path for name in expand_braces(text) for path in _matches(name)})
     if not found:
         raise InputError(_nothing_there(text))
+    for path in found:
+        check_name(path)
     return found
 
 

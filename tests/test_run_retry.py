@@ -133,3 +133,19 @@ def test_a_damaged_shard_does_not_keep_others_from_their_retry(origin, tmp_path)
     assert report.exit_code == 1
     assert "clipmill verify" in report.shards_failed[0]
     assert _statuses(tmp_path / "out")["000010"] == "success"
+
+
+@pytest.mark.parametrize("lost", [None, "00000"])
+def test_rows_that_moved_are_not_done_again_where_they_were(origin, tmp_path, lost):
+    out = tmp_path / "out"
+    _start(origin, out)
+    retry_dataset(str(out), as_new_shards=True, quiet=True)
+    before = _statuses(out)
+    if lost:
+        (out / f"{lost}_stats.json").unlink()
+    if lost == "00000":
+        _start(origin, out)
+    else:
+        retry_dataset(str(out), every=lost is None, quiet=True)
+    assert _statuses(out) == before | {"000021": _statuses(out)["000021"]}  # fails twice alone
+    assert verify_dataset(clipmill.open(out)).problems == []

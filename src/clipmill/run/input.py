@@ -81,6 +81,16 @@ def last_input(inputs: Sequence[Mapping[str, Any]]) -> int:
     return max((n for n, entry in enumerate(inputs) if "retry_of" not in entry), default=-1)
 
 
+def moved_rows(inputs: Sequence[Mapping[str, Any]], output: Folder) -> dict[int, frozenset[int]]:
+    """Row numbers by shard id that retries have moved into shards of their own."""
+    moved: dict[int, frozenset[int]] = {}
+    for entry in inputs:
+        if "moved" in entry:
+            for shard, rows in output.read_json(entry["moved"]).items():
+                moved[int(shard)] = moved.get(int(shard), frozenset()) | frozenset(rows)
+    return moved
+
+
 def open_input(recipe: Recipe, rows: Any, output: Folder, scratch: Path) -> Input:
     """Open the input of a run, count its rows and divide them into shards.
 

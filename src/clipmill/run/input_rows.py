@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ _SPECIAL = frozenset({"url", "caption", "clips", *HIDDEN})
 _FIT_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
-def samples_of(inputs: pa.Table, shard: int, job: Job) -> Iterator[Sample]:
+def samples_of(inputs: pa.Table, numbers: Sequence[int], shard: int, job: Job) -> Iterator[Sample]:
     """Samples of a shard, in order.
 
     A sample of a dataset keeps its key, unless that cannot be the name of a file or another row of
@@ -32,12 +32,13 @@ def samples_of(inputs: pa.Table, shard: int, job: Job) -> Iterator[Sample]:
 
     Args:
         inputs: the shard's rows, as its source gives them.
+        numbers: the place of each in the shard.
         shard: its id.
         job: the run.
     """
     write = job.recipe.write
     taken: set[str] = set()
-    for row, values in enumerate(_python_rows(inputs)):
+    for row, values in zip(numbers, _python_rows(inputs), strict=True):
         media = tuple(MediaRef(**ref) for ref in values.get(MEDIA_COLUMN) or ())
         url = values.get("url")
         spans = values.get("clips")

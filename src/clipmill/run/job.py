@@ -28,6 +28,7 @@ class Job:
         parent: folder that the media of existing samples lie in, absolute; may be empty.
         first_shard: id of the plan's first shard in the dataset.
         retry: per shard id, row numbers to try again; every other row is carried over.
+        moved: per shard id, row numbers that have moved to another shard.
     """
 
     recipe: Recipe
@@ -40,6 +41,7 @@ class Job:
     parent: str = ""
     first_shard: int = 0
     retry: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    moved: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
     def name(self, shard: int) -> str:
         """Name of a shard of this dataset."""
@@ -49,4 +51,11 @@ class Job:
         """Number of rows of a shard that are not just carried over."""
         if shard in self.retry:
             return len(self.retry[shard])
-        return self.plan.rows_in(shard - self.first_shard)
+        return len(self.rows_of(shard))
+
+    def rows_of(self, shard: int) -> list[int]:
+        """Numbers of the rows that belong to a shard."""
+        moved = self.moved.get(shard, frozenset())
+        return [
+            row for row in range(self.plan.rows_in(shard - self.first_shard)) if row not in moved
+        ]

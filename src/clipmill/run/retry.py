@@ -21,7 +21,7 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
-from clipmill.run.input import Input, plan_of_rows, reopen_input, saved_plan
+from clipmill.run.input import Input, moved_rows, plan_of_rows, reopen_input, saved_plan
 from clipmill.run.job import Job
 from clipmill.run.output import (
     RunLock,
@@ -244,6 +244,7 @@ class _Retry:
             plan=given.plan,
             parent=parent_of(self._inputs),
             first_shard=self._inputs[number]["first_shard"],
+            moved=moved_rows(self._inputs, self._output),
         )
 
     def _input(self, number: int) -> Input:

@@ -23,7 +23,7 @@ from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
-from clipmill.run.input import Input, last_input, new_rows_only, open_input, saved_plan
+from clipmill.run.input import Input, last_input, moved_rows, new_rows_only, open_input, saved_plan
 from clipmill.run.job import Job
 from clipmill.run.output import (
     LOCK_FILE,
@@ -176,6 +176,7 @@ def _begin(
         plan=given.plan,
         parent=parent_of(inputs),
         first_shard=inputs[number]["first_shard"],
+        moved=moved_rows(inputs, output),
     )
     return job, inputs
 

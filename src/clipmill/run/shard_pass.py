@@ -88,20 +88,26 @@ class ShardPass:
             inputs = await asyncio.to_thread(
                 read_shard, job.source, job.plan, self._shard - job.first_shard
             )
+        numbers = job.rows_of(self._shard)
+        if len(numbers) < inputs.num_rows:
+            inputs = inputs.take(pa.array(numbers, pa.int64()))
         retry = job.retry.get(self._shard)
         staging = Staging(
             job.scratch,
             name,
-            fingerprint([job.run, job.fingerprint, sorted(retry) if retry else None]),
+            fingerprint([job.run, job.fingerprint, sorted(retry) if retry else None, len(numbers)]),
         )
         if retry:
-            self._carried = await asyncio.to_thread(carried_rows, job, self._layout, name, retry)
+            carried = await asyncio.to_thread(carried_rows, job, self._layout, name, retry)
+            self._carried = {
+                place: carried[row] for place, row in enumerate(numbers) if row in carried
+            }
         try:
-            return await self._work(inputs, staging)
+            return await self._work(inputs, numbers, staging)
         finally:
             staging.close()
 
-    async def _work(self, inputs: pa.Table, staging: Staging) -> dict[str, Any]:
+    async def _work(self, inputs: pa.Table, numbers: list[int], staging: Staging) -> dict[str, Any]:
         volumes = Volumes(
             self._layout,
             staging.files,
@@ -109,7 +115,7 @@ class ShardPass:
             limit=self._job.recipe.write.shard_bytes,
             positions=staging.position,
         )
-        samples = list(samples_of(inputs, self._shard, self._job))
+        samples = list(samples_of(inputs, numbers, self._shard, self._job))
         results = staging.finished
         self._resumed(len(results))
         try:

@@ -3,7 +3,7 @@
 import pytest
 
 import clipmill
-from clipmill.core.errors import UserError
+from clipmill.core.errors import RunError, UserError
 from clipmill.dataset.verify import verify_dataset
 from clipmill.run.retry import retry_dataset
 
@@ -135,7 +135,7 @@ def test_a_damaged_shard_does_not_keep_others_from_their_retry(origin, tmp_path)
     assert _statuses(tmp_path / "out")["000010"] == "success"
 
 
-@pytest.mark.parametrize("lost", [None, "00000"])
+@pytest.mark.parametrize("lost", [None, "00000", "00002"])
 def test_rows_that_moved_are_not_done_again_where_they_were(origin, tmp_path, lost):
     out = tmp_path / "out"
     _start(origin, out)
@@ -149,3 +149,16 @@ def test_rows_that_moved_are_not_done_again_where_they_were(origin, tmp_path, lo
         retry_dataset(str(out), every=lost is None, quiet=True)
     assert _statuses(out) == before | {"000021": _statuses(out)["000021"]}  # fails twice alone
     assert verify_dataset(clipmill.open(out)).problems == []
+
+
+def test_a_lost_shard_of_an_earlier_input_is_finished_by_retry(origin, write_csv, tmp_path):
+    out = tmp_path / "out"
+    first, second = (write_csv([{"url": origin.url(f"{n}.mp4")}], name=n) for n in "ab")
+    clipmill.download(first, out, input_format="csv", **HERE)
+    clipmill.download(second, out, input_format="csv", mode="extend", **HERE)
+    (out / "00000_stats.json").unlink()
+    with pytest.raises(RunError, match="1 of 2 shards done"):
+        clipmill.download(second, out, input_format="csv", **HERE)
+    assert "`clipmill retry`" in " ".join(verify_dataset(clipmill.open(out)).problems)
+    assert retry_dataset(str(out), quiet=True).exit_code == 0
+    assert list(_statuses(out).values()) == ["success"] * 2

@@ -159,4 +159,9 @@ def opened(report: RunReport) -> Dataset:
             f"{counted(len(report.shards_failed), 'shard')} could not be finished; shard {shard}: "
             f"{reason}. Run the same again to go on."
         )
+    if report.shards_done < report.shards:
+        raise RunError(
+            f"{report.shards_done:,} of {counted(report.shards, 'shard')} done in {report.output}: "
+            "the others are of earlier inputs or retries. `clipmill retry` finishes them."
+        )
     return Dataset(report.output)

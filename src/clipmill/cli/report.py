@@ -102,12 +102,19 @@ def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
         lines.append(
             f"More than {report.failure_budget:.0%} of the rows failed (--failure-budget): exit 3."
         )
-    if retried and report.shards_done < report.shards and not report.interrupted:
-        lines.append(
-            f"{_done(report)}: the run that made the dataset was cut off. Give its command again, "
-            "and retry when it has ended."
-        )
+    if report.shards_done < report.shards and not (report.interrupted or report.shards_failed):
+        lines.append(f"{_done(report)}: {_how_to_finish(report, retried=retried)}")
     return lines
+
+
+def _how_to_finish(report: RunReport, *, retried: bool) -> str:
+    if retried:
+        return (
+            "the run that made the dataset was cut off. Give its command again, and retry when "
+            "it has ended."
+        )
+    command = f"clipmill retry {shlex.quote(report.output)}"
+    return f"the others are of earlier inputs or retries. To finish them: {command}"
 
 
 def _whole_dataset(folder: str, *, worked: bool, retried: bool) -> list[str]:
@@ -157,8 +164,9 @@ def _cut_off(report: RunReport) -> list[str]:
 
 
 def _nothing_to_do(status: DatasetStatus) -> str:
+    done = "all is done" if status.shards_done == status.shards else "this input is done"
     return (
-        f"Nothing to do in {status.folder}: all is done, {counted(status.rows_done, 'row')} "
+        f"Nothing to do in {status.folder}: {done}, {counted(status.rows_done, 'row')} "
         f"({status.successes:,} succeeded, failed: {_failures(status)})."
     )
 

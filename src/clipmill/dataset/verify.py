@@ -160,7 +160,10 @@ def _missing(dataset: Dataset, rows: int) -> Iterator[str]:
     unsettled = [entry for entry in inputs if not entry.get("settled", True)]
     if missing:
         named = ", ".join(missing[:NAMED_SHARDS]) + (", ..." if missing[NAMED_SHARDS:] else "")
-        command = "`clipmill retry`" if unsettled else "the command that made the dataset"
+        newest = [entry for entry in inputs if "retry_of" not in entry][-1]
+        mine = range(newest["first_shard"], newest["first_shard"] + newest["shards"])
+        is_newest = any(int(shard) in mine for shard in missing)
+        command = "the command that made the dataset" if is_newest else "`clipmill retry`"
         yield (
             f"{len(missing)} of {len(planned)} shards are not finished: {named}. The run was "
             f"interrupted, or they were removed; give {command} again to do them."

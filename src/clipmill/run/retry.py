@@ -21,12 +21,21 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
-from clipmill.run.input import Input, moved_rows, plan_of_rows, reopen_input, saved_plan
+from clipmill.run.input import (
+    Input,
+    last_input,
+    moved_rows,
+    plan_of_rows,
+    reopen_input,
+    saved_plan,
+)
 from clipmill.run.job import Job
 from clipmill.run.output import (
     RunLock,
     WorkersPresent,
+    done_shards,
     scratch_folder,
+    shard_names,
 )
 from clipmill.run.recipe import Recipe, load_recipe
 from clipmill.run.room import room_needed
@@ -183,25 +192,39 @@ class _Retry:
         return found
 
     def settle(self) -> RunReport | None:
-        """Finish retries into new shards: do what is left, then drop moved rows elsewhere.
+        """Finish earlier inputs and retries into new shards, then drop moved rows elsewhere.
 
-        None when there was nothing to settle.
+        The newest input is left to the command that began it. None when there was nothing to do.
         """
         reports = []
         for number, entry in enumerate(self._inputs):
-            if entry.get("settled", True):
+            if entry.get("settled", True) and (number == self._newest or self._is_done(entry)):
                 continue
             reports.append(work(self._job(number), self._inputs, quiet=self._quiet))
-            if reports[-1].exit_code in (1, 130):
+            if reports[-1].interrupted or reports[-1].shards_failed:
                 break
-            moved: dict[str, list[int]] = self._output.read_json(entry["moved"])
-            for shard, rows in moved.items():
-                name = shard_name(int(shard), self._recipe.write.shard_digits)
-                _drop_rows(self._dataset, name, set(rows), self._recipe.write.shard_digits)
-            entry["settled"] = True
-            entry["rows"] = 0  # they are counted where they came from
-            self._save()
+            if "moved" in entry:
+                self._drop_moved(entry)
         return self._together(reports) if reports else None
+
+    @property
+    def _newest(self) -> int:
+        return last_input(self._inputs)
+
+    def _is_done(self, entry: dict[str, Any]) -> bool:
+        names = shard_names([entry], self._recipe.write.shard_digits)
+        return done_shards(self._output).issuperset(names)
+
+    def _drop_moved(self, entry: dict[str, Any]) -> None:
+        """Take rows out of the shards they were moved from; one that is lost is made without."""
+        digits, done = self._recipe.write.shard_digits, done_shards(self._output)
+        moved: dict[str, list[int]] = self._output.read_json(entry["moved"])
+        for shard, rows in moved.items():
+            if (name := shard_name(int(shard), digits)) in done:
+                _drop_rows(self._dataset, name, set(rows), digits)
+        entry["settled"] = True
+        entry["rows"] = 0  # they are counted where they came from
+        self._save()
 
     def _together(self, reports: list[RunReport]) -> RunReport:
         """One report of several runs, or of none."""
@@ -221,10 +244,10 @@ class _Retry:
         for report in others:
             first.counts.merge(report.counts)
             first.seconds += report.seconds
-            first.shards_done = report.shards_done
             first.shards_failed.update(report.shards_failed)
             first.interrupted = first.interrupted or report.interrupted
             first.failed_share = report.failed_share
+            first.shards_done = report.shards_done
         return first
 
     def _save(self) -> None:

@@ -89,7 +89,7 @@ class RunReport:
         """0 all done, 1 shards missing, 3 finished but over the failure budget, 130 interrupted."""
         if self.interrupted:
             return 130
-        if self.shards_failed:
+        if self.shards_failed or self.shards_done < self.shards:
             return 1
         return 3 if self.failed_share > self.failure_budget else 0
 

@@ -72,7 +72,7 @@ class WriteSpec(Config):
     to: str = ""
     """Output folder: local path or fsspec URL."""
     format: str = "webdataset"
-    """Shard layout."""
+    """Shard layout: webdataset, files, parquet, tfrecord or dummy."""
     samples_per_shard: int = Field(default=1000, ge=1, le=10_000_000)
     """Input rows per shard."""
     shard_bytes: ByteSize | None = None

@@ -49,7 +49,8 @@ class Columns(Config):
     save_additional_columns: tuple[str, ...] | None = None
     """Other columns to keep. Default: all of them."""
     input_format: str | None = None
-    """Read the input as this format instead of what its name and content say."""
+    """Read the input as this format instead of what its name and content say: csv, tsv, json,
+    jsonl, txt, parquet, arrow, folder, shards or hub."""
     group_by_url: bool = Field(default=False)
     """Bring rows with the same URL into one shard, wherever they stand in the input, so that each
     source is fetched once."""

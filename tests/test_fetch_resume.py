@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import tracemalloc
@@ -9,7 +10,9 @@ import zlib
 
 import pytest
 
-from fetch_server import MP4, Request, Send, answer, answers, fetch, head
+from clipmill.fetch.base import FetchRequest
+from clipmill.fetch.http import HttpFetcher
+from fetch_server import MP4, Budget, Request, Send, Server, answer, answers, fetch, head, options
 
 SHA256 = hashlib.sha256(MP4).hexdigest()
 
@@ -191,3 +194,20 @@ def test_an_etag_that_cannot_be_sent_back_is_not(tmp_path, etag):
 
     assert trip.got.sha256 == SHA256
     assert "range" not in trip.requests[1].headers
+
+
+def test_what_lay_there_before_is_written_over_and_cut_off(tmp_path):
+    target = tmp_path / "used-before"
+    target.write_bytes(bytes(len(MP4) + 9))
+
+    async def stop_early(_request: Request, send: Send) -> None:
+        await send(head(length=len(MP4)) + MP4[:50_000])
+
+    async def go() -> None:
+        async with Server({"/v.mp4": answers(stop_early, answer())}) as server:
+            fetcher = HttpFetcher(options())
+            await fetcher.fetch(FetchRequest(server.url(), target), Budget())
+            await fetcher.close()
+
+    asyncio.run(go())
+    assert target.read_bytes() == MP4

@@ -19,7 +19,7 @@ from clipmill.fetch.failures import failure
 from clipmill.fetch.inflate import GZIP_OR_ZLIB, Inflater
 from clipmill.fetch.manners import Effort
 from clipmill.fetch.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
-from clipmill.fetch.target import open_target, write_all
+from clipmill.fetch.target import cut_off, open_target, write_all
 
 _STEP_BYTES = 1 << 20
 _SENDABLE = re.compile(r"[ -~]+")
@@ -53,7 +53,6 @@ class Body:
         self._head = b""
         if self._file is not None:
             self._file.seek(0)
-            self._file.truncate()
 
     def resume_headers(self) -> dict[str, str]:
         """Headers that ask for what is missing, provided that it is still the same file."""
@@ -169,7 +168,7 @@ class Body:
         in_steps = -(-size // _STEP_BYTES) * _STEP_BYTES
         await self._allowance.up_to(self._expected or min(in_steps, self._max_bytes))
         if self._file is None:
-            self._file = open_target(self._target)
+            self._file = open_target(self._target, over=True)
         write_all(self._file, data)
         self._hash.update(data)
         self._size = size
@@ -192,6 +191,7 @@ class Body:
     def finish(self) -> tuple[str, int]:
         """Close the file; returns its sha256 and size."""
         if self._file is not None:
+            cut_off(self._file, self._size)
             self._file.close()
             self._file = None
         return self._hash.hexdigest(), self._size

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 from clipmill.core.errors import RunError
 
 
-def open_target(path: Path) -> io.FileIO:
+def open_target(path: Path, *, over: bool = False) -> io.FileIO:
     """Open a file to write, or to write over.
+
+    Args:
+        path: where it lies.
+        over: keep the bytes that lie there until they are written over; see ``cut_off``.
 
     Raises:
         RunError: the disk does not take it.
     """
     try:
-        return io.FileIO(path, "wb")
+        return io.FileIO(path, "wb", opener=_open_as_it_is if over else None)
     except OSError as error:
         raise disk_trouble(path.parent, error) from error
+
+
+def _open_as_it_is(path: str, flags: int) -> int:
+    return os.open(path, flags & ~os.O_TRUNC, 0o666)
+
+
+def cut_off(file: io.FileIO, size: int) -> None:
+    """Cut off what an earlier file left behind the first ``size`` bytes."""
+    if os.fstat(file.fileno()).st_size > size:
+        file.truncate(size)
 
 
 def write_all(file: io.FileIO, data: bytes) -> None:

@@ -24,6 +24,8 @@ from clipmill.run.recipe import Recipe
 from clipmill.run.rows import fetch_row
 from clipmill.run.scratch import ScratchFiles
 
+UNPROBED_PER_SLOT = 2
+
 
 @dataclass(slots=True)
 class Worked:
@@ -88,6 +90,9 @@ class Workbench:
         self.files = ScratchFiles(scratch)
         self.budget = DiskBudget(int(recipe.run.ahead_bytes))
         self.slots = asyncio.Semaphore(recipe.download.concurrency)
+        self.unprobed = asyncio.Semaphore(UNPROBED_PER_SLOT * recipe.download.concurrency)
+        """Sources begun and not yet probed. More of them would only wait on disk for a media
+        process, in memory the processor has long forgotten."""
         self.reading = asyncio.Lock()
         """Held while rows are read: a source goes through its files with one cursor."""
         self.stages = Stages()
@@ -120,10 +125,10 @@ class SourceWork:
         self._samples = list(samples.values())
         self._rows = list(samples)
         self._turn = turn
-        self._target = bench.files.take()
+        self._target: Path | None = None
         self._others: set[Path] = set()
         self._holding: Holding = bench.budget.open((turn, self._rows[0]))
-        self.task = asyncio.create_task(self._copy(carried) if carried else self._work())
+        self.task = asyncio.create_task(self._begin(carried))
 
     def row_written(self) -> None:
         """One row is in its shard; after the last one the files go. Called from the writer."""
@@ -146,11 +151,19 @@ class SourceWork:
         self._holding.release()
 
     def _remove_files(self) -> None:
+        if self._target is None:
+            return
         for path in self._others - {self._target}:
             path.unlink(missing_ok=True)
         self._bench.files.give_back(self._target)
 
-    async def _work(self) -> Worked:
+    async def _begin(self, carried: CarriedRow | None) -> Worked:
+        async with self._bench.unprobed:
+            # Not taken before: until now others have given files back.
+            target = self._target = self._bench.files.take()
+            return await (self._copy(carried, target) if carried else self._work(target))
+
+    async def _work(self, target: Path) -> Worked:
         worked = Worked()
         stages = self._bench.stages
         step = "download"
@@ -158,7 +171,7 @@ class SourceWork:
             async with self._bench.slots:
                 stages.fetch += 1
                 try:
-                    fetched = await self._fetch()
+                    fetched = await self._fetch(target)
                 finally:
                     stages.fetch -= 1
             worked.fetch = {**fetch_row(fetched), "fetched_at": round(time.time() * 1000)}
@@ -171,7 +184,7 @@ class SourceWork:
                     if self._bench.recipe.makes_clips:
                         await self._make_clips(fetched, worked)
                     else:
-                        await self._prepare(fetched, worked)
+                        await self._prepare(fetched, worked, target.parent)
                 finally:
                     stages.probe -= 1
         except SampleError as error:
@@ -181,58 +194,58 @@ class SourceWork:
             if worked.fetch is None:
                 worked.fetch = _partial_fetch(error)
             if step != "download":  # a fetch that failed leaves nothing
-                self._others.update(self._target.parent.glob(f"{self._target.name}?*"))
+                self._others.update(target.parent.glob(f"{target.name}?*"))
         return worked
 
-    async def _copy(self, carried: CarriedRow) -> Worked:
+    async def _copy(self, carried: CarriedRow, target: Path) -> Worked:
         row = carried.row
         worked = Worked(Outcome(row["status"], error_class=row["error_class"]), carried=row)
         async with self._bench.slots:
-            await self._copy_members(carried, worked)
+            await self._copy_members(carried, worked, target)
         return worked
 
-    async def _copy_members(self, carried: CarriedRow, worked: Worked) -> None:
+    async def _copy_members(self, carried: CarriedRow, worked: Worked, target: Path) -> None:
         row = carried.row
         for ref in carried.media:
-            target = self._target.with_name(f"{self._target.name}.{ref.extension}")
-            self._others.add(target)
-            request = FetchRequest(url=row["url"] or "", target=target, media=ref)
+            member = target.with_name(f"{target.name}.{ref.extension}")
+            self._others.add(member)
+            request = FetchRequest(url=row["url"] or "", target=member, media=ref)
             try:
                 fetched = await self._bench.router.fetch(request, self._holding)
             except SampleError as error:
                 raise ShardError(
                     f"Sample {row['key']} cannot be carried over: {error}. Run clipmill verify."
                 ) from error
-            worked.members[ref.extension] = MemberFile(target, fetched.size, fetched.sha256)
+            worked.members[ref.extension] = MemberFile(member, fetched.size, fetched.sha256)
 
-    async def _fetch(self) -> Fetched:
+    async def _fetch(self, target: Path) -> Fetched:
         first = self._samples[0]
         modalities = self._bench.recipe.modalities
         main, audio = _pick_media(first.media, modalities)
         request = FetchRequest(
             url=first.url or "",
-            target=self._target,
+            target=target,
             modalities=modalities,
             spans=_all_spans(self._samples),
             media=main,
         )
         fetched = await self._bench.router.fetch(request, self._holding)
         if audio is not None:
-            target = self._target.with_name(f"{self._target.name}.sound")
-            request = FetchRequest(url=first.url or "", target=target, media=audio)
+            sound = target.with_name(f"{target.name}.sound")
+            request = FetchRequest(url=first.url or "", target=sound, media=audio)
             fetched.audio_path = (await self._bench.router.fetch(request, self._holding)).path
         if fetched.audio_path is not None:
             self._others.add(fetched.audio_path)
         return fetched
 
-    async def _prepare(self, fetched: Fetched, worked: Worked) -> None:
+    async def _prepare(self, fetched: Fetched, worked: Worked, folder: Path) -> None:
         prepared = await self._bench.pool.call(
             "clipmill.media.prepare:prepare",
             path=fetched.path,
             audio_path=fetched.audio_path,
             wanted=dict(self._bench.recipe.write.encode_formats),
             keep_keyframes=self._bench.recipe.probe.keyframes,
-            folder=self._target.parent,
+            folder=folder,
         )
         worked.probe = prepared.probe
         check_duration(prepared.probe, self._bench.recipe.probe.max_duration_seconds)
@@ -245,7 +258,7 @@ class SourceWork:
         path = fetched.path
         assert path is not None
         if fetched.audio_path is not None:
-            path = self._target.with_name(f"{self._target.name}.joined")
+            path = path.with_name(f"{path.name}.joined")
             self._others.add(path)
             await self._bench.pool.call(
                 "clipmill.media.remux:remux",

@@ -15,8 +15,8 @@ from clipmill.core.errors import ProcessError
 from clipmill.demo.media import make_video
 from clipmill.media import process
 from clipmill.media.containers import container_of
+from clipmill.media.facts import Prepared
 from clipmill.media.pool import MediaPool
-from clipmill.media.prepare import Prepared
 from clipmill.media.probe import probe
 
 PROBE = "clipmill.media.probe:probe"
@@ -74,6 +74,23 @@ def test_a_job_gives_what_the_function_gives(video, tmp_path):
             assert set(prepared.members) == {"mp4", "m4a"}
 
     asyncio.run(main())
+
+
+def test_who_asks_a_media_process_needs_no_pyav(video, tmp_path):
+    script = """if True:
+        import asyncio, sys
+        from pathlib import Path
+        from clipmill.media.pool import MediaPool
+
+        async def main():
+            video, folder = map(Path, sys.argv[1:])
+            async with MediaPool(1, 30) as pool:
+                await pool.call("prepare", path=video, wanted={"video": "mp4"}, folder=folder)
+
+        asyncio.run(main())
+        assert "av" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", script, video, tmp_path], check=True)
 
 
 def test_jobs_share_as_many_processes_as_allowed_and_no_more(video):

@@ -1,10 +1,14 @@
-"""The facts a probe finds: plain values, cheap to pickle, each with its unit and description."""
+"""What a media process sends back: what it found, each with unit and description, and what it made.
+
+Plain values, cheap to pickle; whoever reads them needs no PyAV.
+"""
 
 # ruff: noqa: RUF009  # _fact is dataclasses.field with the metadata filled in
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -85,6 +89,35 @@ class Probe:
         row["video"] = self.video and _values(self.video)
         row["audio"] = [_values(stream) for stream in self.audio]
         return row
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFile:
+    """One member of a sample, as a local file.
+
+    Args:
+        path: where it lies; the downloaded file itself when nothing had to change.
+        size: in bytes.
+        sha256: of the bytes, in hex; None for the downloaded file, which its fetcher has hashed.
+    """
+
+    path: Path
+    size: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A downloaded file made ready to be written.
+
+    Args:
+        probe: what the file is, as ``Probe.row``; of the written file when sound and picture came
+            apart.
+        members: by extension, without dot.
+    """
+
+    probe: dict[str, Any]
+    members: dict[str, PreparedFile] = field(default_factory=dict)
 
 
 def _values(facts: Any) -> dict[str, Any]:

@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.io.append import hash_file
 from clipmill.media.containers import AUDIO_ONLY, CONTAINERS, fits, original_extension
-from clipmill.media.facts import Probe
+from clipmill.media.facts import Prepared, PreparedFile, Probe
 from clipmill.media.probe import probe
 from clipmill.media.remux import mismatch, remux, transcode_audio
 
 ORIGINAL = "original"
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedFile:
-    """One member of a sample, as a local file.
-
-    Args:
-        path: where it lies; the downloaded file itself when nothing had to change.
-        size: in bytes.
-        sha256: of the bytes, in hex; None for the downloaded file, which its fetcher has hashed.
-    """
-
-    path: Path
-    size: int
-    sha256: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A downloaded file made ready to be written.
-
-    Args:
-        probe: what the file is, as ``Probe.row``; of the written file when sound and picture came
-            apart.
-        members: by extension, without dot.
-    """
-
-    probe: dict[str, Any]
-    members: dict[str, PreparedFile] = field(default_factory=dict)
 
 
 def prepare(

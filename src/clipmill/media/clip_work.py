@@ -16,10 +16,10 @@ from clipmill.core.time import Span
 from clipmill.media.clip_plan import FilePlan
 from clipmill.media.clip_writer import ClipWriter, MadeFile
 from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.facts import PreparedFile
 from clipmill.media.frame_index import FrameIndex
 from clipmill.media.images import ImageWriter
 from clipmill.media.packets import PacketSource
-from clipmill.media.prepare import PreparedFile
 from clipmill.media.reshape import Padding
 from clipmill.media.sound import Sound
 

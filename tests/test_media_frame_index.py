@@ -82,5 +82,24 @@ def test_where_the_clock_jumps_back_time_goes_on(tmp_path):
         assert abs(file.sound.duration_seconds - 4) < Fraction(1, 10)
 
 
+def test_one_damaged_time_moves_no_other(tmp_path):
+    data = bytearray(make_video(tmp_path / "a.ts", seconds=3, gop=5, audio=None).read_bytes())
+    starts = [
+        n
+        for n in range(0, len(data), 188)
+        if data[n + 1] & 0x40 and b"\0\0\1\xe0" in data[n : n + 188]
+    ]
+    header = data.index(b"\0\0\1\xe0", starts[10])
+    data[header + 9] ^= 0x08  # the highest bit of a clock that runs for 26 hours
+    path = tmp_path / "b.ts"
+    path.write_bytes(data)
+    with MediaFile(path) as file:
+        times = [file.frames.seconds(n) for n in range(len(file.frames))]
+        assert len(times) == 30
+        right = {Fraction(n, 10) for n in range(30)}
+        assert len(right.intersection(times)) >= 29
+        assert file.frames.end_seconds == 3
+
+
 def test_sound_alone_has_no_frames(tmp_path):
     assert index_of(make_audio(tmp_path / "a.mp3", codec="libmp3lame", seconds=1)) is None

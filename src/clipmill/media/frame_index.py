@@ -15,6 +15,7 @@ from clipmill.media.pyav import as_fraction, known_time
 _UNKNOWN_RATE = Fraction(25)
 _VP8_SHOWN = 0x10
 _BLOCK = 1 << 14
+_ASTRAY_SECONDS = 10
 MISSING = int(np.iinfo(np.int64).min)
 """Stands for a timestamp that a packet does not have."""
 
@@ -181,7 +182,7 @@ class IndexBuilder:
     ) -> tuple[np.ndarray[Any, Any], bool]:
         """Every packet's time, and whether the file gave any."""
         pts = np.where(pts == MISSING, dts, pts)
-        known = pts != MISSING
+        known = (pts != MISSING) & ~_astray(pts, _ASTRAY_SECONDS / self._time_base)
         if known.all():
             return pts, True
         rate = as_fraction(self._stream.average_rate) or _UNKNOWN_RATE
@@ -218,6 +219,17 @@ def _temporal_layer(data: memoryview) -> int:
 def _or_missing(ticks: int | None) -> int:
     ticks = known_time(ticks)
     return MISSING if ticks is None else ticks
+
+
+def _astray(pts: np.ndarray[Any, Any], ticks: Fraction) -> np.ndarray[Any, Any]:
+    """Which times are far from both neighbours', which are near each other: damaged ones."""
+    astray = np.zeros(len(pts), dtype=bool)
+    if len(pts) > 2:
+        far = np.abs(np.diff(pts.astype(np.float64))) > float(ticks)
+        apart = np.abs(pts[2:].astype(np.float64) - pts[:-2]) > float(ticks)
+        beside = (pts[2:] != MISSING) & (pts[:-2] != MISSING)
+        astray[1:-1] = far[:-1] & far[1:] & ~apart & beside
+    return astray
 
 
 def _forward(

@@ -13,16 +13,16 @@ import numpy as np
 
 from clipmill.core.request import Audio
 from clipmill.core.time import MAX_SECONDS, Span
-from clipmill.media.pulse import beat
-from clipmill.media.pyav import as_fraction, decode_packet, read_only
+from clipmill.media.pyav import as_fraction, read_only
+from clipmill.media.sound_clock import (
+    PACKED_FLOAT,
+    Samples,
+    decoded_sound,
+    placed_samples,
+    samples_of,
+)
 from clipmill.media.sound_index import SoundIndex
 
-Samples = np.ndarray[Any, Any]
-# A clock that differs from the count of samples by less is rounding and jitter, not a gap.
-_TOLERANCE_SECONDS = 0.02
-_JUMP_SECONDS = 1
-_BLOCK_SECONDS = 1
-_PIECE_SECONDS = 0.25
 # Decoders and resamplers need to hear a little before they sound as if they had heard all.
 _WARM_UP_SECONDS = 1
 # Decoding sound from its start costs some milliseconds a second. A seek comes out bit for bit the
@@ -30,8 +30,6 @@ _WARM_UP_SECONDS = 1
 _SEEK_SECONDS = 60
 # Channels mixed down are averaged, not added.
 _NO_LOUDER = {"rematrix_maxval": "1"}
-# Interleaved: PyAV 18 crashes on frames of eight or more planes.
-_FORMAT = "flt"
 _ALL = Span(Fraction(0), Fraction(MAX_SECONDS))
 
 
@@ -70,8 +68,8 @@ def decode_sound(
     read_only(container, [stream])
     begin = begin if _seek(container, stream, index, begin) else 0
     outputs = [_Output(index, request, part, begin) for request, part in _alike(wants).items()]
-    frames = _decoded(container, stream)
-    for position, samples in _gathered(_placed(frames, index, begin * index.rate), index.rate):
+    frames = decoded_sound(container, stream)
+    for position, samples in placed_samples(frames, index, begin * index.rate):
         for output in outputs:
             yield from output.take(samples)
         if position >= end * index.rate:
@@ -122,7 +120,7 @@ class _Output:
         self._resampler = None
         if (self._rate, self._channels) != (index.rate, index.channels):
             self._resampler = av.AudioResampler(
-                format=_FORMAT, layout=layout, rate=self._rate, options=_NO_LOUDER
+                format=PACKED_FLOAT, layout=layout, rate=self._rate, options=_NO_LOUDER
             )
         # Whole seconds are whole samples at any rate.
         self._position = begin * self._rate
@@ -142,15 +140,15 @@ class _Output:
             yield from self._give(samples)
             return
         packed = np.ascontiguousarray(samples.T).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(packed, format=_FORMAT, layout=self._index.layout)
+        frame = av.AudioFrame.from_ndarray(packed, format=PACKED_FLOAT, layout=self._index.layout)
         frame.sample_rate = self._index.rate
         frame.time_base = Fraction(1, self._index.rate)
         for part in self._resampler.resample(frame):
-            yield from self._give(_samples(part, self._channels))
+            yield from self._give(samples_of(part, self._channels))
 
     def finish(self) -> Iterator[Sound]:
         for part in self._resampler.resample(None) if self._resampler else ():
-            yield from self._give(_samples(part, self._channels))
+            yield from self._give(samples_of(part, self._channels))
 
     def _give(self, samples: Samples) -> Iterator[Sound]:
         first, count = self._position, samples.shape[1]
@@ -162,77 +160,3 @@ class _Output:
                 time = self._index.start_seconds + Fraction(first + low, self._rate)
                 heard = np.clip(samples[:, low:high], -1, 1)
                 yield Sound(number, time, np.repeat(heard, self._copies, axis=0))
-
-
-def _placed(frames: Iterator[Any], index: SoundIndex, begin: int) -> Iterator[tuple[int, Samples]]:
-    """Yield (position after them, samples), without gaps or overlaps.
-
-    Args:
-        frames: decoded, perhaps from somewhat before.
-        index: from when to when it sounds.
-        begin: position of the first sample to yield, counted from the source's first.
-    """
-    # Whole numbers: exact, and a fraction costs as much as decoding.
-    samples_per_tick = index.time_base * index.rate
-    multiplier, divisor = samples_per_tick.numerator, samples_per_tick.denominator
-    offset = round(index.start * index.rate)
-    position, moved = (None if begin else 0), 0
-    to_float: dict[tuple[str, str, int], Any] = {}
-    for frame in frames:
-        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if kind not in to_float:
-            to_float[kind] = av.AudioResampler(format=_FORMAT, layout=index.layout, rate=index.rate)
-        if frame.pts is not None:
-            place = frame.pts * multiplier // divisor - offset
-            position = place if position is None else position
-            late = place + moved - position
-            if late < -_JUMP_SECONDS * index.rate:
-                moved -= late
-            elif late > _TOLERANCE_SECONDS * index.rate:
-                for count in _blocks(late, index.rate * _BLOCK_SECONDS):
-                    position += count
-                    yield position, np.zeros((index.channels, count), dtype=np.float32)
-        for part in to_float[kind].resample(frame):
-            samples = _samples(part, index.channels)
-            skipped = max(begin - (position or 0), 0)
-            position = (position or 0) + samples.shape[1]
-            if position > begin:
-                yield position, samples[:, skipped:]
-
-
-def _gathered(pieces: Iterator[tuple[int, Samples]], rate: int) -> Iterator[tuple[int, Samples]]:
-    """Yield larger pieces, which cost less than decoders' own."""
-    parts: list[Samples] = []
-    count = position = 0
-    for position, samples in pieces:
-        parts.append(samples)
-        count += samples.shape[1]
-        if count >= rate * _PIECE_SECONDS:
-            yield position, np.concatenate(parts, axis=1)
-            parts, count = [], 0
-    if parts:
-        yield position, np.concatenate(parts, axis=1)
-
-
-def _samples(frame: Any, channels: int) -> Samples:
-    """A frame's samples as (channels, N)."""
-    samples: Samples = frame.to_ndarray().reshape(-1, channels).T
-    return samples
-
-
-def _blocks(total: int, size: int) -> Iterator[int]:
-    for first in range(0, total, size):
-        yield min(size, total - first)
-
-
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield the frames of one stream; a packet that cannot be decoded costs only itself."""
-    decoder = stream.codec_context
-    try:
-        for packet in container.demux(stream):
-            beat()
-            if packet.size:  # an empty one would end the decoder's work
-                yield from decode_packet(decoder, packet)[0]
-    except av.error.InvalidDataError:
-        pass  # a truncated file ends there
-    yield from decode_packet(decoder, None)[0]

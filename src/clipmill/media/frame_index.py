@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from clipmill.core.time import Span
+from clipmill.media.clock import MISSING, astray, forward
 from clipmill.media.pyav import as_fraction, known_time
 
 # What a stream without any times is taken to have, as libav does.
 _UNKNOWN_RATE = Fraction(25)
 _VP8_SHOWN = 0x10
 _BLOCK = 1 << 14
-_ASTRAY_SECONDS = 10
-MISSING = int(np.iinfo(np.int64).min)
-"""Stands for a timestamp that a packet does not have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +158,7 @@ class IndexBuilder:
         pts, is_timed = self._times(raw_pts, dts)
         if is_timed:
             second = round(1 / self._time_base)
-            pts = _forward(pts, duration, keyframe & shown, second)
+            pts = forward(pts, duration, keyframe & shown, second)
         serials = np.flatnonzero(shown)
         serials = serials[np.argsort(pts[serials], kind="stable")]
         number = np.full(len(shown), -1, dtype=np.int64)
@@ -182,7 +180,7 @@ class IndexBuilder:
     ) -> tuple[np.ndarray[Any, Any], bool]:
         """Every packet's time, and whether the file gave any."""
         pts = np.where(pts == MISSING, dts, pts)
-        known = (pts != MISSING) & ~_astray(pts, _ASTRAY_SECONDS / self._time_base)
+        known = (pts != MISSING) & ~astray(pts, self._time_base)
         if known.all():
             return pts, True
         rate = as_fraction(self._stream.average_rate) or _UNKNOWN_RATE
@@ -219,48 +217,6 @@ def _temporal_layer(data: memoryview) -> int:
 def _or_missing(ticks: int | None) -> int:
     ticks = known_time(ticks)
     return MISSING if ticks is None else ticks
-
-
-def _astray(pts: np.ndarray[Any, Any], ticks: Fraction) -> np.ndarray[Any, Any]:
-    """Which times are far from both neighbours', which are near each other: damaged ones."""
-    astray = np.zeros(len(pts), dtype=bool)
-    if len(pts) > 2:
-        far = np.abs(np.diff(pts.astype(np.float64))) > float(ticks)
-        apart = np.abs(pts[2:].astype(np.float64) - pts[:-2]) > float(ticks)
-        beside = (pts[2:] != MISSING) & (pts[:-2] != MISSING)
-        astray[1:-1] = far[:-1] & far[1:] & ~apart & beside
-    return astray
-
-
-def _forward(
-    pts: np.ndarray[Any, Any],
-    duration: np.ndarray[Any, Any],
-    keyframe: np.ndarray[Any, Any],
-    second: int,
-) -> np.ndarray[Any, Any]:
-    """Times that go on where a file's clock jumps back, as in joined broadcasts.
-
-    Whatever is decoded before a key frame is shown before it, in every codec; so a key frame that
-    claims to be earlier begins a new count. One that is only a little early is held back instead,
-    else every such slip would move sound and picture apart.
-    """
-    latest = np.maximum.accumulate(pts)
-    if not (keyframe[1:] & (pts[1:] < latest[:-1])).any():
-        return pts
-    forward, shift, last, end = [], 0, int(pts[0]), int(pts[0])
-    for time, length, is_key in zip(
-        pts.tolist(), duration.tolist(), keyframe.tolist(), strict=True
-    ):
-        time += shift
-        if is_key and time < last - second:
-            shift += end - time
-            time = end
-        elif is_key:
-            time = max(time, last)
-        forward.append(time)
-        if time >= last:
-            last, end = time, time + max(length, 1)
-    return np.array(forward, dtype=np.int64)
 
 
 def _end(pts: np.ndarray[Any, Any], last_duration: int) -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
+from clipmill.media.clock import astray
 from clipmill.media.pyav import as_fraction, decode_packet, known_time
 
 # Packets that a decoder may swallow before the first sound: a broken start, or a bit reservoir.
@@ -55,22 +59,16 @@ class SoundIndexBuilder:
         self._time_base = as_fraction(stream.time_base) or Fraction(1)
         self._first: Any = None
         self._tries = 0
-        self._start: int | None = None
-        self._end: int | None = None
-        self._length = self._moved = 0
-        self._second = round(1 / self._time_base)
+        self._pts, self._durations = array("q"), array("q")
+        self._length = 0
 
     def add(self, packet: Any) -> None:
         """Note one packet; those without data are none."""
         duration, pts = packet.duration or 0, known_time(packet.pts)
         self._length += duration
         if pts is not None:
-            if self._end is not None and pts + self._moved < self._end - self._second:
-                self._moved = self._end - pts  # the clock jumped back, as in joined broadcasts
-            pts += self._moved
-            self._start = pts if self._start is None else min(self._start, pts)
-            end = pts + duration
-            self._end = end if self._end is None else max(self._end, end)
+            self._pts.append(pts)
+            self._durations.append(duration)
         if self._first is None and self._tries < _MAX_SILENT_PACKETS:
             self._tries += 1
             frames, _ = decode_packet(self._stream.codec_context, packet)
@@ -85,9 +83,9 @@ class SoundIndexBuilder:
         first = self._first
         if first is None or not first.sample_rate:
             return None
-        pts = first.pts if first.pts is not None else self._start
-        start = (pts or 0) * self._time_base
-        end = (self._end or self._length) * self._time_base
+        pts = first.pts if first.pts is not None else min(self._pts, default=0)
+        start = pts * self._time_base
+        end = self._end() * self._time_base
         return SoundIndex(
             rate=first.sample_rate,
             channels=len(first.layout.channels),
@@ -97,3 +95,15 @@ class SoundIndexBuilder:
             start=start,
             time_base=self._time_base,
         )
+
+    def _end(self) -> int:
+        """Where sound ends in ticks; where the clock jumps back, what follows goes on."""
+        pts, durations = np.array(self._pts), np.array(self._durations)
+        right = ~astray(pts, self._time_base)
+        pts, durations = pts[right], durations[right]
+        if not len(pts):
+            return self._length
+        back = np.flatnonzero(np.diff(pts) < -round(1 / self._time_base)) + 1
+        for start in back:
+            pts[start:] += pts[start - 1] + durations[start - 1] - pts[start]
+        return int((pts + durations).max())

@@ -10,7 +10,8 @@ import av
 import numpy as np
 
 from clipmill.core.errors import ProcessError
-from clipmill.media.frame_index import MISSING, FrameIndex
+from clipmill.media.clock import MISSING
+from clipmill.media.frame_index import FrameIndex
 from clipmill.media.plan import Stretch, earlier, plan
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import decode_packet, decoder_for, main_video, read_only

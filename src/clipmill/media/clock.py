@@ -47,7 +47,7 @@ def forward(
     latest = np.maximum.accumulate(pts)
     if not (keyframe[1:] & (pts[1:] < latest[:-1])).any():
         return pts
-    forward, shift, last, end = [], 0, int(pts[0]), int(pts[0])
+    times, shift, last, end = [], 0, int(pts[0]), int(pts[0])
     for time, length, is_key in zip(
         pts.tolist(), duration.tolist(), keyframe.tolist(), strict=True
     ):
@@ -57,7 +57,7 @@ def forward(
             time = end
         elif is_key:
             time = max(time, last)
-        forward.append(time)
+        times.append(time)
         if time >= last:
             last, end = time, time + max(length, 1)
-    return np.array(forward, dtype=np.int64)
+    return np.array(times, dtype=np.int64)

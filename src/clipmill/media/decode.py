@@ -201,7 +201,7 @@ class MediaFile:
                 yield Picture(
                     want=consumer.want,
                     number=number,
-                    pts=frame.pts,
+                    pts=int(index.pts[number]),  # an encoder may have set the frame's
                     seconds=index.seconds(number),
                     repeat=repeat,
                     keyframe=keyframe,

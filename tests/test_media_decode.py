@@ -1,5 +1,6 @@
 """The one decode: exactly the frames that were asked for, told by the numbers painted on them."""
 
+import os
 from fractions import Fraction
 from itertools import pairwise
 
@@ -139,3 +140,15 @@ def test_files_are_decoded_side_by_side(video, tmp_path):
         both = zip(one.decode(wants), two.decode(wants), strict=False)
         assert len(list(both)) > 10
     assert painted == [(n, 100 + n) for n in range(0, 20, 2)]
+
+
+def test_repeated_decodes_leave_no_file_open(video, tmp_path):
+    raw = make_video(tmp_path / "a.ts", seconds=1)
+    opened = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else None
+    if opened is None:
+        pytest.skip("open files are told by /proc")
+    for path in (video, raw):
+        with MediaFile(path) as file:
+            for _ in range(5):
+                list(file.decode([Want(Frames(count=2)), Want(Audio())]))
+            assert len(os.listdir("/proc/self/fd")) <= opened + 1

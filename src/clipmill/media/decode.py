@@ -148,13 +148,16 @@ class MediaFile:
         return self._stack.enter_context(open_media(self.path))
 
     def _sounds(self, index: SoundIndex, wants: Sequence[Want]) -> Iterator[Sound]:
-        container = self._open()
         heard = [
             (number, want.request, want.span)
             for number, want in enumerate(wants)
             if isinstance(want.request, Audio)
         ]
-        yield from decode_sound(container, main_audio(container), index, heard)
+        container = self._open()
+        try:
+            yield from decode_sound(container, main_audio(container), index, heard)
+        finally:
+            container.close()
 
     def _pictures(self, index: FrameIndex, wants: Sequence[Want]) -> Iterator[Picture]:
         consumers = [

@@ -98,3 +98,29 @@ def write_pictures(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+KINDS = ("hard", "dissolve", "wipe", "iris", "fade")
+"""Ways of joining two scenes."""
+
+
+def blend(kind: str, old: Sequence[Array], new: Sequence[Array]) -> list[Array]:
+    """The frames that join two scenes, as many as are given of each."""
+    pictures = []
+    for number, (one, other) in enumerate(zip(old, new, strict=True)):
+        share = (number + 1) / (len(old) + 1)
+        height, width = one.shape[:2]
+        rows, columns = np.ogrid[:height, :width]
+        if kind == "dissolve":
+            pictures.append((one * (1 - share) + other * share).astype(np.uint8))
+        elif kind == "fade":
+            light = abs(1 - 2 * share)
+            pictures.append(((one if share < 0.5 else other) * light).astype(np.uint8))
+        else:
+            shown = columns < width * share
+            if kind == "iris":
+                far = np.hypot(columns - width / 2, rows - height / 2)
+                shown = far < np.hypot(width, height) / 2 * share
+            shown = np.broadcast_to(shown, (height, width))
+            pictures.append(np.where(shown[..., None], other, one))
+    return pictures

@@ -20,10 +20,12 @@ from scenedetect import (
 )
 from scenedetect.detector import FlashFilter
 
+from clipmill.core.time import Span
+from clipmill.demo.media import make_audio
 from clipmill.steps.split.detector import Cut
 from clipmill.steps.split.find import find_spans
 from clipmill.steps.split.options import SplitOptions
-from scene_media import faded, flashed, scenes, write_pictures
+from scene_media import KINDS, blend, faded, flashed, scene, scenes, write_pictures
 
 LENGTHS = [18, 30, 6, 4, 24, 17]
 
@@ -207,3 +209,46 @@ def test_cuts_of_a_variable_rate_lie_at_the_times_of_their_frames(tmp_path: Path
     path = write_pictures(tmp_path / "vfr.mp4", scenes([30, 30]), frame_times=times)
     (cut,) = detect(path, "content", {"min_scene_frames": 2})
     assert (cut.number, cut.seconds) == (30, 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transitions_are_found_within_their_frames(kind: str, tmp_path: Path) -> None:
+    old, new = list(scene(31, 70)), list(scene(32, 70))
+    length = 0 if kind == "hard" else 20
+    film = old[: 70 - length] + blend(kind, old[70 - length :], new[:length]) + new[length:]
+    (cut,) = detect(write_pictures(tmp_path / "joined.mp4", film), "transition", {})
+    assert 70 - length <= cut.number <= 70
+
+
+@pytest.mark.parametrize("speed", [0, 2, 6])
+def test_a_camera_that_pans_makes_no_transition(speed: float, tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "pan.mp4", scene(33, 120, speed=speed))
+    assert detect(path, "transition", {}) == []
+
+
+def test_a_flash_parts_nothing_when_scenes_that_look_alike_are_joined(tmp_path: Path) -> None:
+    film = flashed(scenes([60, 50], seed=1, speed=0.5), [20, 80])
+    path = write_pictures(tmp_path / "flash.mp4", film)
+    options = SplitOptions(detector_options={"min_scene_frames": 3}, merge_below=20)
+    result = find_spans(path, options)
+    assert [cut.number for cut in result.cuts[None]] == [20, 60, 80]
+    spans = [clip.span for clip in result.clips if clip.span]
+    assert [(span.start * 25, span.end * 25) for span in spans] == [(0, 60), (60, 110)]
+
+
+def test_cuts_at_other_detection_rates_are_kept_beside(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "cuts.mp4", scenes([30, 40], seed=1))
+    result = find_spans(path, SplitOptions(frame_rates=(5,)))
+    assert [cut.number for cut in result.cuts[None]] == [30]
+    assert [cut.number for cut in result.cuts[5]] == [30]
+
+
+def test_fast_detection_finds_hard_cuts_too(tmp_path: Path) -> None:
+    path = write_pictures(tmp_path / "cuts.mp4", scenes([30, 40, 25, 50], seed=1))
+    cuts = detect(path, "content", {}, fast=True)
+    assert [round(cut.number / 2) for cut in cuts] == [15, 35, 48]
+
+
+def test_sound_alone_is_one_clip(tmp_path: Path) -> None:
+    (clip,) = find_spans(make_audio(tmp_path / "tone.wav", codec="pcm_s16le"), SplitOptions()).clips
+    assert clip.span == Span(Fraction(0), Fraction(2))

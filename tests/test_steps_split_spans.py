@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipmill.core.errors import ProcessError, RecipeError
@@ -115,6 +115,7 @@ def rules(draw: st.DrawFn) -> SplitOptions:
     )
 
 
+@settings(deadline=None)
 @given(
     options=rules(),
     scenes=st.lists(st.tuples(times, st.sampled_from([5.0, 20.0])), min_size=1, max_size=8),

@@ -85,7 +85,7 @@ def test_who_asks_a_media_process_needs_no_pyav(video, tmp_path):
         async def main():
             video, folder = map(Path, sys.argv[1:])
             async with MediaPool(1, 30) as pool:
-                await pool.call("prepare", path=video, wanted={"video": "mp4"}, folder=folder)
+                await pool.call("clipmill.media.prepare:prepare", path=video, wanted={"video": "mp4"}, folder=folder)
 
         asyncio.run(main())
         assert "av" not in sys.modules

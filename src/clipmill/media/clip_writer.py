@@ -17,8 +17,9 @@ from clipmill.core.time import Span
 from clipmill.media.check import Promise, check_file, thumbnail
 from clipmill.media.clip_plan import FilePlan, PicturePlan
 from clipmill.media.containers import container_of
+from clipmill.media.facts import PreparedFile
 from clipmill.media.packets import PacketSource
-from clipmill.media.prepare import PreparedFile, new_file
+from clipmill.media.prepare import new_file
 from clipmill.media.pyav import create_media, translated_errors
 from clipmill.media.remux import copy_stream, exact_start
 from clipmill.media.reshape import Reshaper

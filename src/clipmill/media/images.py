@@ -13,8 +13,9 @@ from clipmill.core.edit import Edit
 from clipmill.core.request import Frames
 from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span
+from clipmill.media.facts import PreparedFile
 from clipmill.media.framing import Framing
-from clipmill.media.prepare import PreparedFile, new_file
+from clipmill.media.prepare import new_file
 from clipmill.media.pyav import translated_errors
 
 # Libav's JPEG encoder counts quality down from 31 to 1.

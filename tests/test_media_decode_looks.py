@@ -152,6 +152,16 @@ def test_transparent_pictures_lie_on_black(tmp_path, pixel_format):
     assert shades[32, [16, 48, 80], 0].tolist() == pytest.approx([200, 100, 0], abs=2)
 
 
+def test_transparent_pictures_are_cut_anywhere(tmp_path):
+    pixels = np.full((64, 96, 4), 200, dtype=np.uint8)
+    pixels[..., 3] = np.arange(96) < 48
+    pixels[..., 3] *= 255
+    options = {"codec": "ffv1", "source": "rgba", "pix_fmt": "yuva420p"}
+    path = draw(tmp_path / "a.mkv", pixels, **options)
+    cut = first(path, crop=(17, 11, 60, 40)).pixels
+    assert cut[20, [5, 55], 0].tolist() == pytest.approx([200, 0], abs=2)
+
+
 def test_transparent_vp9_keeps_its_alpha(tmp_path):
     path = make_video(
         tmp_path / "a.webm",

@@ -77,8 +77,10 @@ class Scaler:
         )
         if box[0] % across or box[1] % down:
             # The corner lies within a block of colour.
-            bits = max(part.bits for part in frame.format.components)
-            frame = frame.reformat(format="yuv444p" + f"{bits}le" * (bits > 8), threads=1)
+            parts = frame.format.components
+            alpha, bits = any(part.is_alpha for part in parts), max(part.bits for part in parts)
+            name = "yuv" + "a" * alpha + "444p" + f"{bits}le" * (bits > 8)
+            frame = frame.reformat(format=name, threads=1)
         if self._cropper is None or not self._cropper.fits(frame, box):
             self._cropper = _Cropper(frame, box)
         return self._cropper.crop(frame)

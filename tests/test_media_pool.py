@@ -83,14 +83,15 @@ def test_who_asks_a_media_process_needs_no_pyav(video, tmp_path):
         from clipmill.media.pool import MediaPool
 
         async def main():
-            video, folder = map(Path, sys.argv[1:])
+            video, folder = map(Path, sys.argv[1:3])
             async with MediaPool(1, 30) as pool:
-                await pool.call("clipmill.media.prepare:prepare", path=video, wanted={"video": "mp4"}, folder=folder)
+                wanted = {"video": "mp4"}
+                await pool.call(sys.argv[3], path=video, wanted=wanted, folder=folder)
 
         asyncio.run(main())
         assert "av" not in sys.modules
     """
-    subprocess.run([sys.executable, "-c", script, video, tmp_path], check=True)
+    subprocess.run([sys.executable, "-c", script, video, tmp_path, PREPARE], check=True)
 
 
 def test_jobs_share_as_many_processes_as_allowed_and_no_more(video):

@@ -36,18 +36,26 @@ $ clipmill run recipe.yaml
 - Paths are relative to the folder the command is given in, not to the recipe's.
 - `source` names exactly one of `path`, `table`, `folder`, `shards` and `hub`. With `path`, clipmill
   finds out what it is.
-- Steps may stand under `steps`, or as keys `download` and `probe` beside `source`. Both are done in
-  any case; naming one is only needed for its settings.
+- Steps may stand under `steps`, or as keys beside `source`. `download` and `probe` are done in any
+  case, and naming one is only needed for its settings; `split` and `render` are done when named.
+- In place of a file, `clipmill run` takes the name of a ready recipe, with input and output behind
+  it: `clipmill run scenes videos/ scenes/`. `clipmill explain` shows what a recipe will do.
 - Sizes are numbers of bytes or texts such as `500MB` and `2GiB`.
 - An unknown key is an error, and nothing is written.
 - What decides the content (columns, most of `download`, `probe`, `write`) must stay the same when a
   run goes on; timeouts, retries, credentials, permissions and all of `run` may change.
 """
-_CHOICES = {"format": "clipmill.formats", "executor": "clipmill.executors"}
+_CHOICES = {
+    "format": "clipmill.formats",
+    "executor": "clipmill.executors",
+    "detector": "clipmill.detectors",
+}
 _TEXTS = {
     "source": "Where rows come from ([inputs](inputs.md)).",
     "download": "How sources are fetched. The keys from `max_height` on are for video sites.",
     "probe": "What is looked up in every file.",
+    "split": "Where the clips of a source are ([clips](clips.md)). Without it, rows stay whole.",
+    "render": "How files are made of them ([clips](clips.md)). Without it, files stay as they are.",
     "write": "Where the dataset goes and what its shards look like.",
     "run": "How the work is done; none of it changes the result.",
 }
@@ -84,8 +92,11 @@ _KINDS = (
     ("dict", "mapping"),
     ("Literal['auto']", "number or `auto`"),
     ("str | tuple", "text or list of texts"),
+    ("tuple[float", "list of numbers"),
+    ("tuple[typing.Annotated[float", "list of numbers"),
     ("tuple", "list of texts"),
     ("ByteSize", "size"),
+    ("Fraction", "number or HH:MM:SS.mmm"),
     ("bool", "true or false"),
     ("int", "whole number"),
     ("float", "number"),
@@ -96,8 +107,9 @@ _KINDS = (
 
 def _kind(annotation: Any) -> str:
     """What one writes, in words."""
-    choices = re.fullmatch(r"typing\.Literal\[(.+)\]", str(annotation))
-    if choices:
-        return choices[1].replace("'", "`")
+    choices = re.search(r"typing\.Literal\[([^]]+)\]", str(annotation))
+    if choices and choices[1] != "'auto'":
+        several = "list of " if "tuple" in str(annotation) else ""
+        return several + re.sub(r"'?([\w]+)'?", r"`\1`", choices[1])
     shown = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     return next(words for python, words in _KINDS if python in shown)

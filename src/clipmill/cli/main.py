@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "split": "Find the clips of videos: a table of spans, nothing encoded.",
     "export": "Make files of clips: cut, scaled, encoded once, and checked.",
     "run": "Carry out a recipe written in YAML.",
+    "explain": "Show what a recipe will do, and what each source costs.",
     "retry": "Try failed rows of a dataset again.",
     "status": "Show how far a dataset is and how its rows ended.",
     "verify": "Re-read a dataset and compare it with its tables and hashes.",

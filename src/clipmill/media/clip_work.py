@@ -142,6 +142,10 @@ class ClipWork:
         if self._error or (self._parts and all(part.is_ended for part in self._parts)):
             return
         self._error = error
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Leave no file behind."""
         for part in self._parts:
             part.abandon()
         for file in self._members.values():

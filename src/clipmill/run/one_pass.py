@@ -163,7 +163,7 @@ class _Pass:
                 else self._kept.pieces(want)
             )
             if pieces is None:
-                clip.fail(ProcessError("left for another decode", error_class="left"))
+                clip.abandon()
                 return None
             parts.append((_time(piece), number, piece) for piece in pieces)
         for _, number, piece in merge(*parts, key=lambda part: part[0]):

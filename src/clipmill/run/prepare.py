@@ -91,8 +91,9 @@ def check_recipe(recipe: Recipe) -> None:
     """Refuse recipes whose parts do not fit together or are not installed.
 
     Raises:
-        RecipeError: two modalities under one extension, or no output folder.
-        MissingExtra: the format or a reporter needs a library that is not installed.
+        RecipeError: two modalities under one extension, no output folder, or a detector that is
+            not there or has no such settings.
+        MissingExtra: the detector, the format or a reporter needs a library that is not installed.
     """
     if not recipe.write.to:
         raise RecipeError("The recipe names no output folder: set `write.to`.")
@@ -109,6 +110,8 @@ def check_recipe(recipe: Recipe) -> None:
             f"encode_formats gives {extensions[0]!r} to two modalities; their files need "
             "different extensions, such as video=mp4,audio=m4a."
         )
+    if recipe.split is not None and recipe.split.looks:
+        recipe.split.parsed_detector_options()
     layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
     for module, extra in layout.needs:
         require(module, extra=extra, used_by=f"format {layout.name!r}")

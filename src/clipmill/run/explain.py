@@ -1,0 +1,123 @@
+"""What a recipe will do, before it does it: its input, its steps, and what each source costs."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ByteSize
+
+from clipmill.core.words import counted
+from clipmill.io.folder import Folder
+from clipmill.run.input import open_input
+from clipmill.run.one_pass import fits_one_pass
+from clipmill.run.prepare import check_columns, check_recipe
+from clipmill.run.recipe import Recipe
+from clipmill.sources.base import MEDIA_COLUMN
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a recipe will do.
+
+    Args:
+        rows: rows of the input.
+        shards: shards they make up.
+        steps: one line each, in order.
+        fetches: of each source.
+        decodes: of each source's length, at the least and at the most.
+        encodes: of each clip's length.
+        temporary: what lies on disk while a source is worked on, in words.
+        output: where the dataset goes, and in which format.
+    """
+
+    rows: int
+    shards: int
+    steps: list[str]
+    fetches: int
+    decodes: tuple[int, int]
+    encodes: int
+    temporary: str
+    output: str
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        least, most = self.decodes
+        decodes = f"{least}" if least == most else f"{least} to {most}"
+        return [
+            f"{counted(self.rows, 'row')} in {counted(self.shards, 'shard')}, to {self.output}",
+            *(f"  {number}. {step}" for number, step in enumerate(self.steps, 1)),
+            "Each source:",
+            f"  fetched   {counted(self.fetches, 'time')}",
+            f"  decoded   {decodes} {'time' if decodes == '1' else 'times'}",
+            f"  encoded   {counted(self.encodes, 'time')}, clips alone"
+            if self.encodes
+            else "  encoded   never",
+            f"  on disk   {self.temporary}",
+            *self.notes,
+        ]
+
+
+def explain(recipe: Recipe) -> Explanation:
+    """Open the input and work out what will be done; nothing is fetched or written.
+
+    Raises:
+        UserError: what ``run`` would refuse.
+    """
+    check_recipe(recipe)
+    with tempfile.TemporaryDirectory() as scratch:
+        given = open_input(recipe, None, Folder(recipe.write.to), Path(scratch))
+    check_columns(recipe, given)
+    is_here = MEDIA_COLUMN in given.source.schema().names
+    decodes, note = _decodes(recipe)
+    return Explanation(
+        rows=given.plan.rows,
+        shards=given.plan.shards,
+        steps=_steps(recipe, is_here=is_here),
+        fetches=0 if is_here else 1,
+        decodes=decodes,
+        encodes=int(recipe.render is not None and recipe.render.precision != "copy"),
+        temporary=_temporary(recipe, is_here=is_here),
+        output=f"{recipe.write.to} ({'table' if recipe.is_virtual else recipe.write.format})",
+        notes=[note] if note else [],
+    )
+
+
+def _steps(recipe: Recipe, *, is_here: bool) -> list[str]:
+    steps = ["use media where they lie" if is_here else "download", "probe"]
+    if recipe.split is not None:
+        lengths = f"{float(recipe.split.min_seconds):g} s or longer"
+        if recipe.split.max_seconds is not None:
+            lengths += f", {float(recipe.split.max_seconds):g} s at the most"
+        steps.append(f"split by {recipe.split.detector}: clips of {lengths}")
+    if recipe.render is not None:
+        given = recipe.render.model_dump(mode="json", exclude_defaults=True)
+        told = ", ".join(f"{name} {value}" for name, value in given.items())
+        steps.append(f"render ({told})" if told else "render")
+    kept = ", ".join(recipe.write.encode_formats.values())
+    steps.append("write a table of clips" if recipe.is_virtual else f"write {kept or 'a table'}")
+    return steps
+
+
+def _decodes(recipe: Recipe) -> tuple[tuple[int, int], str]:
+    """How often the length of a source is decoded, and why it may be more."""
+    split, edit = recipe.split, recipe.render
+    looks = split is not None and split.looks
+    if edit is None or edit.precision == "copy":
+        return (int(looks), int(looks)), ""
+    if split is not None and looks and fits_one_pass(split, edit):
+        room = ByteSize(recipe.run.scene_bytes).human_readable(decimal=True)
+        return (1, 2), (
+            f"Scenes whose pictures take more than {room} until their end is found (--scene-bytes) "
+            "are decoded a second time."
+        )
+    return (1 + int(looks), 1 + int(looks)), ""
+
+
+def _temporary(recipe: Recipe, *, is_here: bool) -> str:
+    kept = [] if is_here else ["the download"]
+    if recipe.render is not None:
+        kept.append("its clips")
+    return " and ".join(kept) + ", until its rows are written" if kept else "nothing"

@@ -1,0 +1,70 @@
+"""What a recipe will do is told before it is done."""
+
+import json
+
+import pytest
+
+from clipmill.core.errors import RecipeError
+from clipmill.demo.media import make_video
+from clipmill.run.explain import explain
+from clipmill.run.ready import find_recipe, ready_names
+from clipmill.run.recipe import load_recipe
+from clipmill.run.runner import run_recipe
+
+
+@pytest.fixture
+def videos(tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    make_video(folder / "a.mp4", seconds=1)
+    return str(folder)
+
+
+def told(videos, tmp_path, **steps):
+    recipe = {"source": {"path": videos}, "write": {"to": str(tmp_path / "out")}, **steps}
+    found = explain(load_recipe(recipe))
+    return found.fetches, found.decodes, found.encodes
+
+
+@pytest.mark.parametrize(
+    ("steps", "costs"),
+    [
+        ({}, (0, (0, 0), 0)),
+        ({"split": {}}, (0, (1, 1), 0)),
+        ({"split": {"detector": "stride", "stride_seconds": 2}}, (0, (0, 0), 0)),
+        ({"split": {}, "render": {}}, (0, (1, 2), 1)),
+        ({"split": {}, "render": {"crop": "letterbox"}}, (0, (2, 2), 1)),
+        ({"split": {}, "render": {"precision": "copy"}}, (0, (1, 1), 0)),
+        ({"render": {"short_side": 64}}, (0, (1, 1), 1)),
+    ],
+)
+def test_what_each_source_costs(videos, tmp_path, steps, costs):
+    assert told(videos, tmp_path, **steps) == costs
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_are_fetched_once(tmp_path):
+    table = tmp_path / "links.csv"
+    table.write_text("url\nhttps://example.org/a.mp4\n")
+    assert told(str(table), tmp_path, split={}, render={}) == (1, (1, 2), 1)
+
+
+@pytest.mark.parametrize("name", ready_names())
+def test_ready_recipes_run_as_they_are(name, videos, tmp_path):
+    recipe = find_recipe(name, videos, str(tmp_path / "out"))
+    assert explain(recipe).rows == 1
+    assert run_recipe(recipe, quiet=True).exit_code == 0
+    assert json.loads((tmp_path / "out" / "00000_stats.json").read_text())["input_rows"] == 1
+
+
+def test_a_recipe_that_is_not_there_is_told_with_the_nearest_name():
+    with pytest.raises(RecipeError, match="Did you mean 'scenes'"):
+        find_recipe("scens")
+
+
+def test_a_detector_that_is_not_there_is_refused_before_anything_is_written(videos, tmp_path):
+    with pytest.raises(RecipeError, match="Did you mean 'adaptive'"):
+        told(videos, tmp_path, split={"detector": "adaptiv"})
+    with pytest.raises(RecipeError, match="Did you mean 'threshold'"):
+        told(videos, tmp_path, split={"detector_options": {"thresold": 3}})
+    assert not (tmp_path / "out").exists()

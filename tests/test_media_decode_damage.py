@@ -160,3 +160,16 @@ def test_a_span_beyond_the_end_is_given_nothing(tmp_path):
         video(tmp_path / "a.mp4"), Want(Frames(fps=1), Span(Fraction(7), Fraction(9)))
     )
     assert pictures == []
+
+
+@pytest.mark.parametrize("codec", ["libx265", "mpeg4"])
+def test_frames_that_are_called_key_frames_and_are_none(tmp_path, codec):
+    path = video(tmp_path / "a.mp4", codec=codec)
+    # Without this table every frame of an mp4 is one that decoding can begin at.
+    path.write_bytes(path.read_bytes().replace(b"stss", b"free"))
+    with MediaFile(path) as file:
+        assert file.frames.keyframe.all()
+        for wants in ([Want(Frames(count=3))], [Want(Frames(at=(0.3, 3.3, 5.5)))]):
+            pictures = list(file.decode(wants))
+            assert len(pictures) == 3
+            assert all(read_frame_number(p.pixels) == p.number for p in pictures)

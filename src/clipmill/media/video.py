@@ -47,6 +47,7 @@ class VideoReader:
         self._loop_filter = True
         self._first_error: av.FFmpegError | None = None
         self._seeks = True
+        self._key_frames_lie: bool | None = None
         self._use(container)
 
     @property
@@ -79,15 +80,14 @@ class VideoReader:
         if not self._can_skip():
             skippable[:] = False
         shown = -1
-        for stretch in plan(self._index, wanted):
-            for number, frame in self._stretch(stretch, skippable):
-                if number > shown:  # a damaged file may tell out of turn
-                    shown = number
-                    frame.pts = int(self._index.pts[number])
-                    frame.time_base = self._index.time_base
-                    yield number, frame
-                if number > wanted[-1]:
-                    return
+        for number, frame in self._run(wanted, skippable):
+            if number > shown:  # a damaged file may tell out of turn
+                shown = number
+                frame.pts = int(self._index.pts[number])
+                frame.time_base = self._index.time_base
+                yield number, frame
+            if number > wanted[-1]:
+                return
         if shown < 0:
             raise self._first_error or ProcessError(
                 "none of the frames that were asked for could be decoded", error_class="unreadable"
@@ -113,21 +113,41 @@ class VideoReader:
         ordered = self._index.ordered_by_decoder
         return codec in _SKIPS_UNNEEDED and not packets.temporal_layers and not ordered
 
+    def _run(
+        self, wanted: np.ndarray[Any, Any], skippable: np.ndarray[Any, Any]
+    ) -> Iterator[tuple[int, Any]]:
+        stretches = plan(self._index, wanted)
+        for stretch in stretches:
+            if self._key_frames_lie:
+                whole = Stretch(0, stretches[-1].last, int(wanted[0]))
+                yield from self._decode(whole, skippable)
+                return
+            yield from self._stretch(stretch, skippable)
+
     def _stretch(
         self, stretch: Stretch, skippable: np.ndarray[Any, Any]
     ) -> Iterator[tuple[int, Any]]:
-        """Decode one stretch, from earlier on if the first frame that is wanted does not come."""
-        for attempt in range(_EARLIER_STARTS + 1):
-            frames = self._decode(stretch, skippable)
+        """Decode one stretch, from earlier on if the first frame that is wanted does not come.
+
+        Once, even from the file's start: when that helps, what the file calls key frames are none.
+        """
+        attempts = [stretch]
+        for _ in range(_EARLIER_STARTS):
+            attempts.append(earlier(self._index, attempts[-1]))
+        if self._key_frames_lie is None:
+            attempts.append(stretch._replace(first=0))
+        for attempt in attempts:
+            frames = self._decode(attempt, skippable)
             first = next(frames, None)
-            came = first is not None and first[0] <= stretch.wanted
-            if came or not stretch.first or attempt == _EARLIER_STARTS:
-                if first:
-                    yield first
-                yield from frames
-                return
+            came = first is not None and _comes_in_time(first, attempt)
+            if came or attempt is attempts[-1]:
+                break
             frames.close()
-            stretch = earlier(self._index, stretch)
+        if not attempt.first and stretch.first:
+            self._key_frames_lie = came
+        if first:
+            yield first
+            yield from frames
 
     def _decode(
         self, stretch: Stretch, skippable: np.ndarray[Any, Any]
@@ -205,3 +225,10 @@ class VideoReader:
             return False
         self._place, self._demuxed = int(found[0]), chain([packet], demuxed)
         return True
+
+
+def _comes_in_time(first: tuple[int, Any], stretch: Stretch) -> bool:
+    """Whether a decode began with the key frame that it should, or at least early enough."""
+    number, frame = first
+    is_key = frame.key_frame or not stretch.first or frame.pts != stretch.first
+    return number <= stretch.wanted and is_key

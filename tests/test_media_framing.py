@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from clipmill.core.config import parse_config
@@ -9,6 +10,7 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError, RecipeError
 from clipmill.demo.media import make_video
 from clipmill.media.framing import plan_framing
+from clipmill.media.letterbox import box_within_bars
 from media_clips import numbers, render
 
 LANDSCAPE, PORTRAIT = (1920, 1080), (1080, 1920)
@@ -119,3 +121,31 @@ def test_rotation_and_pixel_shape_are_made_plain(tmp_path):
     facts = clip.probe["video"]
     assert (facts["width"], facts["height"], facts["rotation_degrees"]) == (96, 256, 0)
     assert facts["sample_aspect_ratio"] in (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("bars", "box"),
+    [
+        ((0, 0, 0, 0), None),
+        ((0, 12, 0, 12), (0, 12, 160, 72)),
+        ((20, 0, 20, 0), (20, 0, 120, 96)),
+        ((9, 7, 9, 5), (10, 8, 140, 82)),
+        ((78, 46, 78, 46), None),
+    ],
+)
+def test_black_bars_are_found_and_nothing_else(bars, box):
+    left, top, right, bottom = bars
+    luma = np.full((96, 160), 9, np.uint8)
+    luma[top : 96 - bottom, left : 160 - right] = 130
+    luma[2, 3] = 255  # a speck is no picture
+    assert box_within_bars(luma) == box
+
+
+def test_letterboxed_clips_lose_their_bars(tmp_path):
+    wide = make_video(tmp_path / "wide.mp4", seconds=1, width=160, height=64, audio=None)
+    padded, *_ = render(wide, [(0, 1)], tmp_path, resize_mode="pad", width=160, height=96)
+    source = padded.members["mp4"].path.rename(tmp_path / "boxed.mp4")
+    (clip,) = render(source, [(0, 1)], tmp_path, crop="letterbox", images="first")
+    assert clip.geometry["crop"] == {"x": 0, "y": 16, "width": 160, "height": 64}
+    assert numbers(clip.members["mp4"].path) == list(range(10))
+    assert numbers(clip.members["jpg"].path) == [0]

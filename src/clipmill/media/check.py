@@ -93,6 +93,9 @@ def _difference(path: Path, promise: Promise) -> str | None:
                 seen.look(packet)
             elif packet.size:
                 seen.listen(packet)
+        lasts = video and video.duration and video.duration * as_fraction(video.time_base)
+    if lasts and abs(lasts - promise.seconds) > _PICTURE_SECONDS:
+        return f"it lasts {float(lasts):g} s instead of {float(promise.seconds):g} s"
     return seen.problem() if video else seen.sound_problem()
 
 
@@ -104,7 +107,6 @@ class _Seen:
         self._count = self._decoded = 0
         self._last_pts, self._rises = -1, True
         self._start: Fraction | None = None
-        self._end = Fraction(0)
         self._sound_end: Fraction | None = None
         self._thumbnails: list[Thumbnail | None] = [None, None]
 
@@ -117,7 +119,6 @@ class _Seen:
             if self._start is None:
                 self._start = seconds
             self._count += 1
-            self._end = max(self._end, seconds + (packet.duration or 0) * base)
             # Pictures that no other depends on are left out, but for those that are compared.
             matters = self._promise.decodes_all or self._place(seconds) is not None
             context.skip_frame = "DEFAULT" if matters else "NONREF"

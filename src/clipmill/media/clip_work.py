@@ -235,10 +235,13 @@ class FileWork:
             raise _empty(span)
         self.span = Span(start, end)
         self._rate = plan.sound.rate if plan.sound else 1
-        self._writer = ClipWriter(folder / f"{name}.{plan.extension}", plan, start, packets)
+        target = folder / f"{name}.{plan.extension}"
+        self._writer: ClipWriter | None = ClipWriter(target, plan, start, packets)
 
     def take(self, piece: Picture | Sound) -> None:
         """Use a piece of the decode."""
+        if self._writer is None:
+            return  # sound that goes on after the last of it was counted
         if isinstance(piece, Picture):
             self._writer.picture(piece)
             self._pictures_left -= piece.repeat
@@ -255,11 +258,15 @@ class FileWork:
 
     def finish(self, clip: ClipWork) -> None:
         """End the file, check it and hand it to its clip."""
+        assert self._writer is not None
         clip.add(self.extension, self._writer.finish(self.span.end))
+        self._writer = None  # an encoder holds tens of megabytes until it is let go
 
     def abandon(self) -> None:
         """Give up, leaving nothing behind."""
-        self._writer.abandon()
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
 
 
 class ImageWork:

@@ -17,6 +17,7 @@ from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
 from clipmill.media.framing import Framing
 from clipmill.media.images import ImageWriter, image_request
+from clipmill.media.letterbox import find_letterbox
 from clipmill.media.packets import PacketSource
 from clipmill.media.probe import probe
 from clipmill.media.reshape import Padding
@@ -88,8 +89,11 @@ class Renderer:
         self._media = media
         self._edit = edit
         traits = traits_of(media, facts)
-        self.plans = plan_files(traits, edit, wanted)
-        self._framing = plan_picture_framing(traits, edit) if edit.images != "none" else None
+        looks = edit.crop == "letterbox" and media.frames is not None
+        box = find_letterbox(media) if looks else None
+        self.plans = plan_files(traits, edit, wanted, box)
+        with_images = edit.images != "none"
+        self._framing = plan_picture_framing(traits, edit, box) if with_images else None
         copies = any(plan.copies_sound for plan in self.plans)
         self._packets = stack.enter_context(PacketSource(media)) if copies else None
 

@@ -25,7 +25,7 @@ from clipmill.core.words import counted
 from clipmill.media.check import Promise, Thumbnail, check_file, thumbnail
 from clipmill.media.clip_writer import MadeFile
 from clipmill.media.cut_copy import shown_span
-from clipmill.media.encoders import x264_steadied
+from clipmill.media.encoders import X264_REPEATABLE
 from clipmill.media.facts import Probe
 from clipmill.media.frame_index import FrameIndex
 from clipmill.media.h264 import (
@@ -282,7 +282,7 @@ def _encoder(source: PacketSource, frame: Any, set_id: int) -> Any:
         "profile": _PROFILES[like.profile],
         # Without B-frames, packets come in the order of frames.
         "bf": "0",
-        "x264-params": ":".join(filter(None, [f"sps-id={set_id}", x264_steadied()])),
+        "x264-params": f"{X264_REPEATABLE}:sps-id={set_id}",
     }
     return context
 

@@ -1,0 +1,152 @@
+"""Clips of a long source: ours in one process against one ffmpeg process per clip.
+
+    python bench/clips.py --source long.mp4        # default: a synthetic source of 90 s, 854x480
+
+Needs the system's ffmpeg. Programs take turns; a clip counts when it holds the frames it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+CLIP_SECONDS = 4
+# As media processes run: frame buffers stay with the allocator.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "33554432"}
+ENCODE = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-threads", "1", "-c:a", "aac"]
+COPY = ["-c", "copy"]
+PICTURE = "testsrc2=s=854x480:r=30,noise=alls=12:allf=t,zoompan=z=1.2:d=1:s=854x480:fps=30"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--source", type=Path)
+    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--inner")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.inner:
+        print(json.dumps(ours(options.source, options.clips, options.inner, options.out)))
+        return
+    if not shutil.which("ffmpeg"):
+        sys.exit("bench/clips.py needs the program ffmpeg")
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        source = options.source or make_source(work / "source.mp4")
+        compare(source, options.clips, options.rounds, work)
+
+
+def compare(source: Path, clips: int, rounds: int, work: Path) -> None:
+    cases = ["exact", "ffmpeg exact", "copy", "ffmpeg copy", "smart"]
+    found: dict[str, list[dict[str, float]]] = {case: [] for case in cases}
+    for _ in range(rounds):
+        for case in cases:
+            out = work / case.replace(" ", "-")
+            out.mkdir(exist_ok=True)
+            command, _, precision = case.rpartition(" ")
+            run = ffmpeg if command else inner
+            found[case].append(run(source, clips, precision, out))
+    print(f"{'':14} {'CPU ms/clip':>12} {'spread':>14} {'frames':>7} {'KB':>8}")
+    middle = {}
+    for case in cases:
+        costs = [result["cpu_ms"] for result in found[case]]
+        middle[case] = statistics.median(costs)
+        last = found[case][-1]
+        print(
+            f"{case:14} {middle[case]:12.1f} {min(costs):6.1f}-{max(costs):6.1f}"
+            f" {last['frames']:8.0f} {last['bytes'] / 1000:8.0f}"
+        )
+    for precision in ("exact", "copy"):
+        ratio = middle[f"ffmpeg {precision}"] / middle[precision]
+        print(f"{precision}: {ratio:.2f} times less CPU than one ffmpeg process per clip")
+
+
+def spans(source: Path, count: int) -> list[tuple[Fraction, Fraction]]:
+    """As many spans as asked for, evenly spread, none of them on a round time."""
+    from clipmill.media.probe import probe
+
+    seconds = Fraction(str(probe(source).duration_seconds))
+    step = (seconds - CLIP_SECONDS) / count
+    return [(n * step + Fraction(7, 100), n * step + CLIP_SECONDS) for n in range(count)]
+
+
+def inner(source: Path, clips: int, precision: str, out: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, "--source", str(source), "--clips", str(clips)]
+    command += ["--inner", precision, "--out", str(out)]
+    environment = {**os.environ, **ALLOCATOR}
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return json.loads(told.stdout)
+
+
+def ours(source: Path, clips: int, precision: str, out: Path) -> dict[str, float]:
+    from clipmill.core.edit import Edit
+    from clipmill.core.time import Span
+    from clipmill.media.clip_work import ClipOrder
+    from clipmill.media.render import render_clips
+
+    orders = [ClipOrder(str(n), Span(*span)) for n, span in enumerate(spans(source, clips))]
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    made = render_clips(source, orders, Edit(precision=precision), {"video": "mp4"}, out)
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    failed = [clip for clip in made if isinstance(clip, Exception)]
+    if failed:
+        raise failed[0]
+    cpu = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "cpu_ms": 1000 * cpu / clips,
+        "frames": sum(clip.frame_count for clip in made),
+        "bytes": sum(clip.members["mp4"].size for clip in made),
+        "peak_mb": spent.ru_maxrss / 1000,
+    }
+
+
+def ffmpeg(source: Path, clips: int, precision: str, out: Path) -> dict[str, float]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    codecs = COPY if precision == "copy" else ENCODE
+    for number, (start, end) in enumerate(spans(source, clips)):
+        command = ["ffmpeg", "-v", "error", "-y", "-threads", "1", "-ss", f"{float(start):.3f}"]
+        command += ["-i", str(source), "-t", f"{float(end - start):.3f}", *codecs]
+        subprocess.run([*command, str(out / f"{number}.mp4")], check=True)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
+    from clipmill.media.probe import probe
+
+    made = [out / f"{number}.mp4" for number in range(clips)]
+    return {
+        "cpu_ms": 1000 * cpu / clips,
+        "frames": sum(probe(path).video.frame_count for path in made),
+        "bytes": sum(path.stat().st_size for path in made),
+    }
+
+
+def make_source(path: Path) -> Path:
+    inputs = ["-f", "lavfi", "-i", PICTURE, "-f", "lavfi", "-i", "sine=frequency=330"]
+    coded = [
+        "-t",
+        "90",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-pix_fmt",
+        "yuv420p",
+        "-c:a",
+        "aac",
+        "-y",
+    ]
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, *coded, str(path)], check=True)
+    return path
+
+
+if __name__ == "__main__":
+    main()

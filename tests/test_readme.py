@@ -20,7 +20,14 @@ from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/inputs.md", "docs/python.md", "docs/recipes.md", "docs/errors.md")
+PAGES = (
+    "README.md",
+    "docs/inputs.md",
+    "docs/clips.md",
+    "docs/python.md",
+    "docs/recipes.md",
+    "docs/errors.md",
+)
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<excuse>.+?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.M | re.S,

@@ -7,7 +7,6 @@ import json
 import tarfile
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 import clipmill
@@ -44,7 +43,7 @@ def members(dataset: Path) -> dict[str, str]:
 
 
 def sources(dataset: Path) -> list[dict]:
-    return pq.read_table(dataset / "_sources" / "00000.parquet").to_pylist()
+    return clipmill.open(dataset).sources().to_pylist()
 
 
 def fused(videos: Path, output: Path, **run) -> clipmill.Dataset:

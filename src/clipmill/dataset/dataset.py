@@ -15,9 +15,11 @@ from clipmill.core.errors import InputError, UserError
 from clipmill.core.registry import load, nearest
 from clipmill.formats.base import MemberPlace, ShardFormat
 from clipmill.formats.sidecar import TEXTS
+from clipmill.formats.tables import table_name
 from clipmill.io.folder import Folder
 from clipmill.io.layout import (
     DATASET_FILE,
+    SOURCES_FOLDER,
     STATS_SUFFIX,
     read_manifest,
     read_stats,
@@ -152,6 +154,22 @@ class Dataset:
         if not tables:
             raise InputError(f"{self.folder.url} has no finished shard yet.")
         return pa.concat_tables(tables, promote_options="permissive")
+
+    def sources(self) -> pa.Table:
+        """One row for each source that was split: all its cuts, and what was decoded for it.
+
+        Raises:
+            InputError: nothing was split to make this dataset.
+        """
+        if SOURCES_FOLDER not in self._names:
+            raise InputError(
+                f"{self.folder.url} has no table of sources: its rows were not split from others."
+            )
+        tables = []
+        for shard in self.stats:
+            with self.folder.open(f"{SOURCES_FOLDER}/{table_name(shard)}") as file:
+                tables.append(pq.read_table(file))
+        return pa.concat_tables(tables)
 
     def uid_prefixes(self) -> Iterator[np.ndarray[Any, np.dtype[np.uint64]]]:
         """First 64 bits of every row's uid, shard by shard."""

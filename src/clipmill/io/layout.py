@@ -10,6 +10,8 @@ from clipmill.io.folder import Folder
 
 DATASET_FILE = "dataset.json"
 RUN_FOLDER = "_run"
+SOURCES_FOLDER = "_sources"
+"""Tables with a row for each source that was split; readers of a folder's tables pass it over."""
 STATS_SUFFIX = "_stats.json"
 _MANIFEST_KEYS = ("run", "recipe", "fingerprint", "identity", "inputs")
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from clipmill.core.redact import plain_text
 from clipmill.fetch.base import Fetched
 from clipmill.formats.tables import write_table
+from clipmill.io.layout import SOURCES_FOLDER
 from clipmill.media.probe_type import PROBE_TYPE
 from clipmill.run.recipe import ORIGINAL, Recipe
 from clipmill.sources.base import HIDDEN, MEDIA_TYPE
@@ -114,9 +115,6 @@ CUTS_TYPE = pa.list_(
     )
 )
 _MISSING: Any = object()
-SOURCES_FOLDER = "_sources"
-"""Tables with a row for each source that was split; readers of a folder's tables pass it over."""
-
 _IDENTITY: list[tuple[str, pa.DataType]] = [("key", pa.string()), ("uid", pa.string())]
 _OUTCOME: list[tuple[str, pa.DataType]] = [
     ("status", pa.string()),

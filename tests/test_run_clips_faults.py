@@ -1,0 +1,106 @@
+"""Clips survive kills: what comes out is what an undisturbed run gives, byte for byte."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import clipmill
+from clipmill.demo.media import make_video
+from scene_media import scenes, write_pictures
+from test_run_faults import _children
+
+RECIPE = {
+    "split": {"detector": "content"},
+    "render": {"short_side": 64, "fps": 10},
+    "run": {"workers": 1},
+}
+VIDEOS = 10
+
+
+@pytest.fixture
+def videos(tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number in range(VIDEOS):
+        write_pictures(folder / f"{number}.mp4", scenes([20, 30, 25], seed=number))
+    make_video(folder / "with-sound.mp4", seconds=2, fps=25)
+    return folder
+
+
+def command(videos: Path, output: Path) -> list[str]:
+    recipe = output.with_suffix(".yaml")
+    source, write = {"path": str(videos)}, {"to": str(output), "samples_per_shard": 4}
+    recipe.write_text(json.dumps({**RECIPE, "source": source, "write": write}))
+    return [sys.executable, "-m", "clipmill", "run", str(recipe), "--quiet"]
+
+
+def bytes_of(output: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in output.glob("*.tar")
+    }
+
+
+def rows_of(output: Path) -> list[dict]:
+    rows = [
+        *clipmill.open(output).table().to_pylist(),
+        *clipmill.open(output).sources().to_pylist(),
+    ]
+    for row in rows:
+        for name in ("seconds", "fetched_at"):
+            (row.get("fetch") or {}).pop(name, None)
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_run_of_clips_survives_random_kills(videos, tmp_path):
+    calm, wild = tmp_path / "calm", tmp_path / "wild"
+    subprocess.run(command(videos, calm), check=True, timeout=120)
+    chance, kills, deadline = random.Random(3), 0, time.monotonic() + 200
+    while True:
+        run = subprocess.Popen(command(videos, wild), stderr=subprocess.DEVNULL)
+        while run.poll() is None:
+            time.sleep(chance.uniform(0.3, 2.0) if kills < 8 else 5)
+            if run.poll() is None and kills < 8:
+                os.kill(chance.choice([run.pid, *_children(run.pid)]), signal.SIGKILL)
+                kills += 1
+        assert time.monotonic() < deadline
+        if run.returncode == 0:
+            break
+    assert kills >= 3
+    assert bytes_of(wild) == bytes_of(calm) != {}
+    assert rows_of(wild) == rows_of(calm)
+
+
+def test_a_decoder_that_dies_fails_its_source_alone(videos, tmp_path, monkeypatch):
+    """A source whose decoding kills the process twice is one failed row."""
+    bomb = tmp_path / "bomb"
+    bomb.mkdir()
+    (bomb / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'clipmill.media.process' in ' '.join(sys.orig_argv):\n"
+        "    from clipmill.media import decode\n"
+        "    real = decode.MediaFile.decode\n"
+        "    def decode_or_die(self, wants):\n"
+        "        if self.frames is not None and len(self.frames) == 50:\n"
+        "            os.kill(os.getpid(), 11)\n"
+        "        return real(self, wants)\n"
+        "    decode.MediaFile.decode = decode_or_die\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(bomb))
+    for number in range(2, VIDEOS):
+        (videos / f"{number}.mp4").unlink()
+    output = tmp_path / "out"
+    subprocess.run(command(videos, output), check=True, timeout=120)
+    rows = clipmill.open(output).table(["status", "error_class"]).to_pylist()
+    failed = [row for row in rows if row["status"] != "success"]
+    assert [row["error_class"] for row in failed] == ["decoder_crashed"]
+    assert len(rows) == 7

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from clipmill.media.probe import probe, probe_container
 from clipmill.media.pyav import open_media
 from clipmill.media.write_packets import (
     container_for,
-    decoding_time,
+    merged,
     timed_packets,
     write_packets,
 )
@@ -114,8 +114,9 @@ def cut_copy(
         muxer = container_for(target).muxer
         sounds = source.sound(actual, muxer)
         pictures = _pictures(source, index, stretch)
-        runs = [((0, packet) for packet in pictures), ((1, packet) for packet in sounds)]
-        for output, packet in heapq.merge(*runs[: len(streams)], key=decoding_time):
+        sample = source.sample_seconds if len(streams) > 1 else Fraction(1)
+        heard = sounds if len(streams) > 1 else ()
+        for output, packet in merged(pictures, index.time_base, heard, sample):
             if output == 0:
                 digest = zlib.crc32(packet, digest)
             yield output, packet
@@ -162,7 +163,7 @@ def _pictures(source: PacketSource, index: FrameIndex, stretch: Stretch) -> Iter
     is_last = numbers.stop >= len(index)
     end = index.end_pts if is_last else int(index.pts[numbers.stop])
     packets = itertools.compress(source.pictures(index, stretch.first), kept.tolist())
-    return timed_packets(packets, index.pts[shown[kept]] - zero, end - zero, index.time_base)
+    return timed_packets(packets, index.pts[shown[kept]] - zero, end - zero)
 
 
 def _is_rewritten(video: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -81,15 +82,16 @@ class PacketSource:
         wanted = int(table.pts[serial]), int(table.size[serial])
         back = round(_SEEK_BACK_SECONDS / index.time_base)
         _seek(self._pictures, self.video, wanted[0] - back)
-        found = False
-        for packet in self._pictures.demux(self.video):
-            found = found or (packet.pts, packet.size) == wanted
-            if found and packet.size:
+        packets = self._pictures.demux(self.video)
+        for packet in packets:
+            if packet.size == wanted[1] and packet.pts == wanted[0]:
                 yield packet
-        if not found:  # not every file can be sought in
+                break
+        else:  # not every file can be sought in
             self._pictures.seek(0)
-            packets = (packet for packet in self._pictures.demux(self.video) if packet.size)
-            yield from itertools.islice(packets, serial, None)
+            packets = self._pictures.demux(self.video)
+            packets = itertools.islice((p for p in packets if p.size), serial, None)
+        yield from (packet for packet in packets if packet.size)
 
     def sound(self, span: Span, muxer: str) -> Iterator[Any]:
         """Yield the packets of the audio that are heard within a span, timed in samples.
@@ -104,19 +106,24 @@ class PacketSource:
             return
         base, sample = as_fraction(self.audio.time_base) or Fraction(1), self.sample_seconds
         start = self._zero + span.start
+        # Samples are the finer measure: an AVI counts sound by the packet. Whole numbers are
+        # quicker than fractions: a sample is tick * scale / unit - first / unit.
+        unit = math.lcm((base / sample).denominator, (start / sample).denominator)
+        scale, first = int(base / sample * unit), int(start / sample * unit)
+        end = math.ceil(span.duration / sample)
         run_up = 2 if self.audio.codec_context.name in _NEEDS_RUN_UP else 1
         early: list[Any] = []
         _seek(self._sounds, self.audio, int((start - _SEEK_BACK_SECONDS / 2) // base))
         for packet in self._sounds.demux(self.audio):
             if not packet.size or packet.pts is None:
                 continue
-            # Samples are the finer measure: an AVI counts sound by the packet.
-            packet.pts = packet.dts = round((packet.pts * base - start) / sample)
-            packet.duration = round((packet.duration or 0) * base / sample)
-            packet.time_base = sample
-            if packet.pts * sample >= span.duration:
+            pts = (2 * (packet.pts * scale - first) + unit) // (2 * unit)
+            if pts >= end:
                 return
-            if packet.pts < 0:
+            packet.duration = (2 * (packet.duration or 0) * scale + unit) // (2 * unit)
+            packet.pts = packet.dts = pts
+            packet.time_base = sample
+            if pts < 0:
                 early = [*early, packet][-run_up:]
                 continue
             yield from early if muxer in _HIDES else ()

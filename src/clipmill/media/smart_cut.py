@@ -6,7 +6,6 @@ The edges are coded with parameter sets of their own numbers, which live beside 
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +37,7 @@ from clipmill.media.packets import PacketSource
 from clipmill.media.prepare import new_file
 from clipmill.media.write_packets import (
     container_for,
-    decoding_time,
+    merged,
     timed_packets,
     write_packets,
 )
@@ -203,12 +202,12 @@ def cut_smart(
     for edge in plan.edges[:1]:
         sps, pps = ([unit for unit in edge.sets if unit[0] & 31 == kind] for kind in (7, 8))
         extradata = configuration.with_sets(sps, pps).write()
-    sounds = source.sound(actual, container_for(target).muxer)
-    runs: list[Iterator[tuple[int, Any]]] = [
-        ((0, packet) for packet in _pictures(source, index, plan, configuration.length_size)),
-        ((1, packet) for packet in sounds),
-    ]
-    packets = heapq.merge(*runs[: len(streams)], key=decoding_time)
+    heard, sample = iter(()), Fraction(1)
+    if len(streams) > 1:
+        heard = source.sound(actual, container_for(target).muxer)
+        sample = source.sample_seconds
+    pictures = _pictures(source, index, plan, configuration.length_size)
+    packets = merged(pictures, index.time_base, heard, sample)
     write_packets(target, streams, index.time_base, packets, extradata=extradata)
     promise = Promise(
         frame_count=len(numbers),
@@ -299,13 +298,14 @@ def _pictures(
     zero, stop = int(index.pts[plan.head.numbers.start]), plan.tail.numbers.stop
     end = index.end_pts if stop >= len(index) else int(index.pts[stop])
     copies = itertools.compress(source.pictures(index, plan.first), kept.tolist())
-    coded = (_coded(edge, length_size) for edge in (plan.head, plan.tail))
+    coded = (_coded(edge, length_size, index.time_base) for edge in (plan.head, plan.tail))
     packets = itertools.chain(next(coded), copies, next(coded))
-    return timed_packets(packets, index.pts[order] - zero, end - zero, index.time_base)
+    return timed_packets(packets, index.pts[order] - zero, end - zero)
 
 
-def _coded(edge: Edge, length_size: int) -> Iterator[Any]:
+def _coded(edge: Edge, length_size: int, time_base: Fraction) -> Iterator[Any]:
     for number, units in enumerate(edge.units):
         packet: Any = av.Packet(with_lengths(units, length_size))
+        packet.time_base = time_base
         packet.is_keyframe = number == 0 or begins_anew(bytes(packet), length_size)
         yield packet

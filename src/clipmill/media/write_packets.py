@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.media.containers import Container, container_of
-from clipmill.media.pyav import as_fraction, create_media, translated_errors
+from clipmill.media.pyav import create_media, translated_errors
 from clipmill.media.remux import copy_stream, exact_start, refuse_mismatch
 
 
@@ -57,9 +59,7 @@ def write_packets(
         raise
 
 
-def timed_packets(
-    packets: Iterable[Any], pts: np.ndarray[Any, Any], end: int, time_base: Fraction
-) -> Iterator[Any]:
+def timed_packets(packets: Iterable[Any], pts: np.ndarray[Any, Any], end: int) -> Iterator[Any]:
     """Yield a video's packets with times of their own.
 
     Decoding times are the latest possible ones; the source's may be missing.
@@ -68,7 +68,6 @@ def timed_packets(
         packets: in order of decoding.
         pts: int64, when each is shown, in ticks from the clip's first frame.
         end: when the last picture stops being shown, in ticks.
-        time_base: seconds per tick.
 
     Raises:
         ProcessError: there are fewer packets than times (``cannot_copy``).
@@ -77,7 +76,7 @@ def timed_packets(
     dts -= max(int((dts - pts).max()), 0)
     left = len(pts)
     for packet, pts_ticks, dts_ticks in zip(packets, pts.tolist(), dts.tolist(), strict=False):
-        packet.pts, packet.dts, packet.time_base = pts_ticks, dts_ticks, time_base
+        packet.pts, packet.dts = pts_ticks, dts_ticks
         left -= 1
         if not left:
             # An mp4 lasts as long as its packets in order of decoding do.
@@ -98,7 +97,21 @@ def container_for(target: Path) -> Container:
     return container_of(target.suffix.removeprefix("."))
 
 
-def decoding_time(packet: tuple[int, Any]) -> Fraction:
-    """When a (stream, packet) pair is decoded, in seconds, to merge streams by."""
-    time_base = as_fraction(packet[1].time_base) or Fraction(1)
-    return Fraction(packet[1].dts) * time_base
+def merged(
+    pictures: Iterable[Any], time_base: Fraction, sounds: Iterable[Any], sample_seconds: Fraction
+) -> Iterator[tuple[int, Any]]:
+    """Yield (0, packet of the video) and (1, packet of the audio), in order of decoding.
+
+    Args:
+        pictures: packets in order of decoding.
+        time_base: of theirs, in seconds per tick.
+        sounds: packets in order of decoding.
+        sample_seconds: per tick of theirs.
+    """
+    ticks, samples = float(time_base), float(sample_seconds)
+    runs = [
+        ((packet.dts * ticks, 0, packet) for packet in pictures),
+        ((packet.dts * samples, 1, packet) for packet in sounds),
+    ]
+    for _, output, packet in heapq.merge(*runs, key=itemgetter(0, 1)):
+        yield output, packet

@@ -154,6 +154,16 @@ def test_whole_samples_can_be_rendered_too(videos, tmp_path):
     assert (row["key"], row["probe"]["video"]["height"]) == ("00000000", 48)
 
 
+def test_clips_that_were_rendered_can_be_rendered_again_as_a_whole(videos, tmp_path):
+    once = fused(videos, tmp_path / "once")
+    again = once.export(tmp_path / "again", short_side=32, quiet=True)
+    lengths = [
+        [row["rendered"]["frame_count"] for row in each.table().to_pylist() if row["rendered"]]
+        for each in (once, again)
+    ]
+    assert lengths[0] == lengths[1]
+
+
 def test_clips_that_are_not_rendered_take_no_format():
     with pytest.raises(RecipeError, match=r"write\.format has no effect"):
         load_recipe({"split": {}, "write": {"to": "x", "format": "files"}})

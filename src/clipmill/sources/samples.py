@@ -131,24 +131,21 @@ def _shaped(rows: pa.Table, parent: str) -> pa.Table:
             made[_RENAMED.get(name, name)] = rows.column(name)
     if "input_key" in names:
         made.setdefault("source_key", rows.column("input_key"))
-    if _PLACES in names and MEDIA_COLUMN in names:
-        made[MEDIA_COLUMN], is_own = _media(
-            rows.column(MEDIA_COLUMN).to_pylist(), rows.column(_PLACES).to_pylist(), parent
-        )
-        if SPAN_COLUMN in made:
-            # What has media of its own is no stretch of anything else any more.
-            made[SPAN_COLUMN] = _without(made[SPAN_COLUMN], is_own)
+    own = rows.column(MEDIA_COLUMN).to_pylist() if MEDIA_COLUMN in names else []
+    if own and _PLACES in names:
+        made[MEDIA_COLUMN] = _media(own, rows.column(_PLACES).to_pylist(), parent)
+    if own and SPAN_COLUMN in made:
+        # What has media of its own is no stretch of anything else any more.
+        made[SPAN_COLUMN] = _without(made[SPAN_COLUMN], [bool(mine) for mine in own])
     return pa.table(made)
 
 
-def _media(
-    own: list[Any], places: list[Any], parent: str
-) -> tuple[pa.Array[Any], npt.NDArray[np.bool_]]:
+def _media(own: list[Any], places: list[Any], parent: str) -> pa.Array[Any]:
     found = [
         mine or [{**ref, "path": _resolved(ref["path"], parent)} for ref in theirs or ()]
         for mine, theirs in zip(own, places, strict=True)
     ]
-    return pa.array(found, MEDIA_TYPE), np.array([bool(mine) for mine in own], dtype=bool)
+    return pa.array(found, MEDIA_TYPE)
 
 
 def _resolved(path: str, parent: str) -> str:
@@ -164,7 +161,7 @@ def relative_place(path: str, parent: str) -> str:
     return place.removeprefix(f"{parent.rstrip('/')}/") if parent else place
 
 
-def _without(column: pa.ChunkedArray[Any], drop: npt.NDArray[np.bool_]) -> pa.Array[Any]:
+def _without(column: pa.ChunkedArray[Any], drop: Sequence[bool]) -> pa.Array[Any]:
     values = [None if out else value for value, out in zip(column.to_pylist(), drop, strict=True)]
     kept: pa.Array[Any] = pa.array(values, column.type)
     return kept

@@ -2,11 +2,13 @@
 
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
+from clipmill.core.request import Frames, Want
 from clipmill.core.time import Span
-from clipmill.demo.media import make_audio, make_video
+from clipmill.demo.media import make_audio, make_video, read_frame_number
 from clipmill.media.decode import MediaFile
 from clipmill.media.probe import probe
 
@@ -80,6 +82,18 @@ def test_where_the_clock_jumps_back_time_goes_on(tmp_path):
     with MediaFile(path) as file:
         assert [file.frames.seconds(n) for n in range(40)] == [Fraction(n, 10) for n in range(40)]
         assert abs(file.sound.duration_seconds - 4) < Fraction(1, 10)
+
+
+def test_vp8_frames_that_only_others_look_at_are_not_shown(tmp_path):
+    path = make_video(tmp_path / "a.webm", codec="libvpx", seconds=1, audio=None)
+    with av.open(str(path)) as container:
+        sixth = [bytes(packet) for packet in container.demux() if packet.size][5]
+    hidden = bytes([sixth[0] & ~0x10]) + sixth[1:]  # RFC 6386, 9.1: show_frame
+    path.write_bytes(path.read_bytes().replace(sixth, hidden))
+    with MediaFile(path) as file:
+        assert len(file.frames) == 9
+        painted = [read_frame_number(p.pixels) for p in file.decode([Want(Frames())])]
+    assert painted == [0, 1, 2, 3, 4, 6, 7, 8, 9]
 
 
 def test_one_damaged_time_moves_no_other(tmp_path):

@@ -82,6 +82,11 @@ PROCESS = {
     "too_many_pixels": ("Larger frames than are decoded.", ""),
     "too_long": ("Longer than `max_duration_seconds`.", "another dataset with a larger one"),
     "too_large_for_format": ("Too large for one row of this format.", "`--format webdataset`"),
+    "no_cuts_kept": ("No run has looked for its cuts yet.", "`clipmill split --keep-whole` first"),
+    "cuts_do_not_fit": (
+        "Its kept cuts name frames that it does not have.",
+        "find the cuts of this very file",
+    ),
     "invalid_span": ("The clip column of this row holds no such span.", "mend the table"),
     "too_many_clips": ("One source gives more clips than are allowed.", "larger `--max-clips`"),
     "out_of_memory": ("Reading it took too much memory.", "larger `--media-memory-bytes`"),

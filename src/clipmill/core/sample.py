@@ -40,6 +40,19 @@ class Subtitle:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptCut:
+    """The first frame of a scene, as an earlier run found it.
+
+    Args:
+        number: of the frame in order of showing, 0 for the source's first.
+        seconds: from the source's first frame.
+    """
+
+    number: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One input row on its way through a pass.
 
@@ -51,6 +64,7 @@ class Sample:
         spans: ``[start, end]`` pairs (seconds or clock texts as given) this row asks for.
         span: the stretch of its source that it is, when it is a clip.
         subtitles: lines that are known already, at times of the source.
+        cuts: where its scenes begin, when that is known already; None when it is not.
         columns: every other column of the input row.
         media: bytes that need no fetching, by what they are.
     """
@@ -62,6 +76,7 @@ class Sample:
     spans: list[list[Any]] | None = None
     span: Span | None = None
     subtitles: tuple[Subtitle, ...] = ()
+    cuts: tuple[KeptCut, ...] | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     media: tuple[MediaRef, ...] = ()
 

@@ -13,7 +13,7 @@ from clipmill.core.config import parse_config
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
-from clipmill.core.sample import Sample, Subtitle, subtitles_within
+from clipmill.core.sample import KeptCut, Sample, Subtitle, subtitles_within
 from clipmill.media.clip_work import ClipOrder, Rendered
 from clipmill.media.pool import MediaPool
 from clipmill.run.clips import Clip, MemberFile, SourceClips
@@ -82,10 +82,16 @@ class ClipMaker:
         if split is None and sample.span is not None:
             return SourceClips([Clip(0, sample.span)])
         spans = sample.spans if split is not None and split.detector == "column" else None
+        cuts = sample.cuts if split is not None and split.detector == "cuts" else ()
+        if cuts is None:
+            raise ProcessError(
+                "no cuts were kept of it: find them first, with keep_whole",
+                error_class="no_cuts_kept",
+            )
         lines = (*subtitles, *sample.subtitles)
-        asked = repr((spans, lines if split else ()))
+        asked = repr((spans, lines if split else (), cuts))
         if asked not in self._splits:
-            self._splits[asked] = await self._split(path, spans, lines)
+            self._splits[asked] = await self._split(path, spans, lines, cuts)
         result = self._splits[asked]
         clips = []
         for index, (found, made) in enumerate(zip(result.found.clips, result.made, strict=True)):
@@ -95,7 +101,11 @@ class ClipMaker:
         return SourceClips(clips, _cut_cells(result.found), float(result.found.decoded_seconds))
 
     async def _split(
-        self, path: Path, spans: list[list[Any]] | None, lines: tuple[Subtitle, ...]
+        self,
+        path: Path,
+        spans: list[list[Any]] | None,
+        lines: tuple[Subtitle, ...],
+        cuts: tuple[KeptCut, ...],
     ) -> OnePass:
         split, edit = self._recipe.split or WHOLE, self._recipe.render
         has_video = self.probe is not None and self.probe["video"] is not None
@@ -118,6 +128,7 @@ class ClipMaker:
             options=split,
             spans=spans,
             subtitles=_one_language(lines),
+            cuts=cuts,
         )
         return OnePass(found, [None] * len(found.clips))
 
@@ -196,6 +207,7 @@ def _cut_cells(result: SplitResult) -> list[dict[str, Any]]:
     return [
         {
             "frame_rate": rate,
+            "number": cut.number,
             "seconds": float(cut.seconds),
             "pts": cut.pts,
             "score": float(cut.score),

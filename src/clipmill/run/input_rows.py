@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from clipmill.core.keys import sample_key, sample_uid
-from clipmill.core.sample import MediaRef, Sample, Subtitle
+from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle
 from clipmill.core.time import Span
 from clipmill.run.job import Job
 from clipmill.sources.base import (
+    CUTS_COLUMN,
     HIDDEN,
     KEY_COLUMN,
     MEDIA_COLUMN,
@@ -58,6 +59,7 @@ def samples_of(inputs: pa.Table, numbers: Sequence[int], shard: int, job: Job) -
             spans=spans,
             span=span,
             subtitles=tuple(_subtitle(line) for line in values.get(SUBTITLES_COLUMN) or ()),
+            cuts=_cuts(values.get(CUTS_COLUMN)),
             columns={name: value for name, value in values.items() if name not in _SPECIAL},
             media=media,
         )
@@ -65,6 +67,15 @@ def samples_of(inputs: pa.Table, numbers: Sequence[int], shard: int, job: Job) -
 
 def _subtitle(line: Mapping[str, Any]) -> Subtitle:
     return Subtitle(**{**line, "automatic": bool(line.get("automatic"))})
+
+
+def _cuts(cells: Sequence[Mapping[str, Any]] | None) -> tuple[KeptCut, ...] | None:
+    """The cuts between frames of the source itself, rather than at another rate."""
+    if cells is None:
+        return None
+    return tuple(
+        KeptCut(cell["number"], cell["seconds"]) for cell in cells if cell["frame_rate"] is None
+    )
 
 
 def _python_rows(inputs: pa.Table) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX, read_mani
 from clipmill.media.containers import AUDIO_ONLY, CONTAINERS
 from clipmill.run.input import Input, last_input
 from clipmill.run.recipe import ORIGINAL, Recipe
-from clipmill.sources.base import MEDIA_COLUMN
+from clipmill.sources.base import CUTS_COLUMN, MEDIA_COLUMN
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
 
@@ -130,9 +130,16 @@ def check_columns(recipe: Recipe, given: Input) -> None:
     Raises:
         OutputError: a column has the name of media where both become columns; names it and the
             ways out.
-        RecipeError: clips of links would have nothing to be made of later.
+        RecipeError: clips of links would have nothing to be made of later, or there are no cuts
+            to split by.
     """
-    if recipe.is_virtual and MEDIA_COLUMN not in given.source.schema().names:
+    names = given.source.schema().names
+    if recipe.split and recipe.split.detector == "cuts" and CUTS_COLUMN not in names:
+        raise RecipeError(
+            "The input has no kept cuts to split by. Find them first: split with a detector and "
+            "keep_whole, which keeps them in the column cuts."
+        )
+    if recipe.is_virtual and MEDIA_COLUMN not in names:
         raise RecipeError(
             "Clips that are not rendered point into files that stay where they are, and the input "
             "has links. Download them first (clipmill download, then clipmill split), or add the "
@@ -141,7 +148,7 @@ def check_columns(recipe: Recipe, given: Input) -> None:
     layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
     if layout.members_are_columns:
         extensions = recipe.write.encode_formats.values()
-        check_column_names(given.source.schema().names, extensions, layout.name)
+        check_column_names(names, extensions, layout.name)
 
 
 def check_same(

@@ -204,9 +204,15 @@ class Recipe(Config):
         return self.split is not None or self.render is not None
 
     @property
+    def makes_parts(self) -> bool:
+        """Whether each row becomes clips with keys of their own, rather than one with its own."""
+        return self.split is not None and not self.split.keep_whole
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """What is fetched of a source; nothing when only its metadata are kept."""
-        return ("video",) if self.is_virtual else tuple(self.write.encode_formats)
+        seen = self.is_virtual or (self.render is not None and self.render.images != "none")
+        return tuple(dict.fromkeys([*["video"] * seen, *self.write.encode_formats]))
 
     @property
     def is_virtual(self) -> bool:

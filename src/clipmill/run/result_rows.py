@@ -30,13 +30,16 @@ def result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
     }
 
 
-def clip_row(sample: Sample, clip: Clip, *, is_part: bool) -> dict[str, Any]:
+def clip_row(
+    sample: Sample, clip: Clip, *, is_part: bool, cuts: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The row of a clip.
 
     Args:
         sample: the row it came of.
         clip: what became of it.
         is_part: the sample was split, so that the clip has a key of its own.
+        cuts: those of the sample, kept of a clip that is the whole of it.
     """
     key, uid = sample.key, sample.uid
     if is_part:
@@ -52,6 +55,7 @@ def clip_row(sample: Sample, clip: Clip, *, is_part: bool) -> dict[str, Any]:
         "rendered": clip.rendered,
         "source_media": clip.source_media,
         "probe": clip.probe,
+        "cuts": None if is_part else cuts,
         "media": None,
         "subtitles": _subtitle_cells(clip.subtitles),
         **({} if clip.caption is None else {"caption": plain_text(clip.caption)}),

@@ -108,6 +108,7 @@ CUTS_TYPE = pa.list_(
     pa.struct(
         [
             ("frame_rate", pa.float64()),
+            ("number", pa.int64()),
             ("seconds", pa.float64()),
             ("pts", pa.int64()),
             ("score", pa.float64()),
@@ -165,12 +166,14 @@ def table_schema(
 
 def _clip_columns(recipe: Recipe) -> list[tuple[str, pa.DataType]]:
     made = ("rendered", RENDERED_TYPE) if recipe.render else ("source_media", MEDIA_TYPE)
+    cuts = [("cuts", CUTS_TYPE)] if recipe.split and recipe.split.keep_whole else []
     return [
         ("source_key", pa.string()),
         ("clip_index", pa.int64()),
         ("span", SPAN_TYPE),
         made,
         ("probe", PROBE_TYPE),
+        *cuts,
     ]
 
 

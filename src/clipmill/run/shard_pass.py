@@ -205,24 +205,25 @@ class ShardPass:
 
     def _write_clips(self, sample: Sample, worked: Worked, volumes: Volumes) -> Result:
         """One row for each clip of a sample, or one that tells why there is none."""
-        is_split = self._job.recipe.split is not None
+        recipe = self._job.recipe
         found = worked.clips.get(sample.key)
+        cuts = found.cuts if found else []
         rows = []
         for clip in found.clips if found else ():
-            row = clip_row(sample, clip, is_part=is_split)
+            row = clip_row(sample, clip, is_part=recipe.makes_parts, cuts=cuts)
             if clip.outcome.status == "success" and clip.members:
                 try:
                     row["media"] = self._add(sample, clip.members, row, volumes)
                 except ProcessError as error:
                     clip.outcome = Outcome.of_error(error, "write")
-                    row = clip_row(sample, clip, is_part=is_split)
+                    row = clip_row(sample, clip, is_part=recipe.makes_parts, cuts=cuts)
             rows.append({**row, "volume": volumes.current})
         if not rows:
             if worked.outcome.status == "success":
                 worked.outcome = _NO_CLIP
             own = sample.columns.get("source_key") or sample.key
             rows = [{**result_row(sample, worked), "source_key": own, "volume": volumes.current}]
-        return Result(rows, source_row(sample, worked, found) if is_split else None)
+        return Result(rows, source_row(sample, worked, found) if recipe.split else None)
 
     def _add(
         self,

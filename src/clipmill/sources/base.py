@@ -23,7 +23,10 @@ SPAN_COLUMN = "_span"
 SUBTITLES_COLUMN = "_subtitles"
 """Hidden column: lines that are known already, as ``core.sample.Subtitle``."""
 
-HIDDEN = (MEDIA_COLUMN, KEY_COLUMN, SPAN_COLUMN, SUBTITLES_COLUMN)
+CUTS_COLUMN = "_cuts"
+"""Hidden column: where scenes begin, as an earlier run kept it in the column ``cuts``."""
+
+HIDDEN = (MEDIA_COLUMN, KEY_COLUMN, SPAN_COLUMN, SUBTITLES_COLUMN, CUTS_COLUMN)
 """Columns of sources that are no columns of datasets."""
 
 MEDIA_TYPE = pa.list_(
@@ -78,7 +81,7 @@ class Source(ABC):
     shard by itself. Its rows have the columns ``url`` (string), ``caption`` (string, when a caption
     column was chosen), ``clips`` (list of [start, end] as strings, when a clip column was chosen),
     ``_media`` (``MEDIA_TYPE``, when the bytes need no fetching), then the kept input columns. Of
-    samples of a dataset, ``_key``, ``_span`` and ``_subtitles`` tell what they are already.
+    samples of a dataset, ``_key``, ``_span``, ``_subtitles`` and ``_cuts`` tell what is known.
     An input column whose name clipmill uses itself is kept as ``input_<name>``.
 
     Reads keep a cursor for the next one, so only one may run at a time.

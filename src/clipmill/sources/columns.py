@@ -27,11 +27,13 @@ RESERVED = frozenset(
         "clip_index",
         "span",
         "rendered",
+        "cuts",
         "source_media",
         "_media",
         "_key",
         "_span",
         "_subtitles",
+        "_cuts",
     }
 )
 """Columns that clipmill writes itself; an input column of that name is kept as ``input_<name>``."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE, read_manifest
 from clipmill.sources.base import (
+    CUTS_COLUMN,
     KEY_COLUMN,
     MEDIA_COLUMN,
     MEDIA_TYPE,
@@ -31,6 +32,7 @@ _RENAMED = {
     "input_key": KEY_COLUMN,
     "input_span": SPAN_COLUMN,
     "input_subtitles": SUBTITLES_COLUMN,
+    "input_cuts": CUTS_COLUMN,
     "input_source_key": "source_key",
     "input_clip_index": "clip_index",
 }
@@ -126,9 +128,11 @@ def parent_of(inputs: Sequence[Mapping[str, Any]]) -> str:
 def _shaped(rows: pa.Table, parent: str) -> pa.Table:
     names = rows.column_names
     made: dict[str, Any] = {}
-    for name in names:
-        if name not in _DROPPED:
-            made[_RENAMED.get(name, name)] = rows.column(name)
+    for field in rows.schema:
+        if field.name not in _DROPPED:
+            is_foreign = field.name == "input_cuts" and not _are_cuts(field.type)
+            new = field.name if is_foreign else _RENAMED.get(field.name, field.name)
+            made[new] = rows.column(field.name)
     if "input_key" in names:
         made.setdefault("source_key", rows.column("input_key"))
     own = rows.column(MEDIA_COLUMN).to_pylist() if MEDIA_COLUMN in names else []
@@ -138,6 +142,15 @@ def _shaped(rows: pa.Table, parent: str) -> pa.Table:
         # What has media of its own is no stretch of anything else any more.
         made[SPAN_COLUMN] = _without(made[SPAN_COLUMN], [bool(mine) for mine in own])
     return pa.table(made)
+
+
+def _are_cuts(kind: pa.DataType) -> bool:
+    """Whether a column called ``cuts`` is clipmill's, not video2dataset's or anybody else's."""
+    return (
+        pa.types.is_list(kind)
+        and pa.types.is_struct(kind.value_type)
+        and kind.value_type.get_field_index("number") >= 0
+    )
 
 
 def _media(own: list[Any], places: list[Any], parent: str) -> pa.Array[Any]:

@@ -8,10 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
-from clipmill.core.sample import Subtitle
+from clipmill.core.sample import KeptCut, Subtitle
 from clipmill.core.time import Span
 from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.frame_index import FrameIndex
 from clipmill.steps.split.detector import Cut, Detector
 from clipmill.steps.split.given import (
     FoundClip,
@@ -26,6 +28,8 @@ from clipmill.steps.split.spans import SpanBuilder
 
 _UNKNOWN_RATE = Fraction(25)
 """Taken where a stream has no nominal rate, in frames/s, as libav does."""
+_SLACK_SECONDS = 0.002
+"""By as much does a container round times that another keeps, some to milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ def find_spans(
     *,
     spans: Sequence[Sequence[Any]] | None = None,
     subtitles: Sequence[Subtitle] | None = None,
+    cuts: Sequence[KeptCut] | None = None,
 ) -> SplitResult:
     """Find the clips of one source.
 
@@ -63,15 +68,17 @@ def find_spans(
         spans: with ``column``, the ``[start, end]`` pairs that the row asks for; None or an empty
             list where it asks for none, which means the whole.
         subtitles: with ``subtitles``, the lines of one language.
+        cuts: with ``cuts``, those that an earlier run kept.
 
     Raises:
-        ProcessError: the file cannot be read, or gives more clips than are allowed.
+        ProcessError: the file cannot be read, gives more clips than are allowed, or has not the
+            frames that its kept cuts name (``cuts_do_not_fit``).
         RecipeError: there is no such detector, or its settings are wrong.
     """
     with MediaFile(path) as media:
         end = duration_of(media)
         if not options.looks or media.frames is None:
-            clips = _split_unseen(media, end, options, spans, subtitles)
+            clips = _split_unseen(media, end, options, spans, subtitles, cuts)
             return SplitResult(clips, {}, end)
         watch = Watch(options, media.frame_rate)
         found: list[Span] = []
@@ -131,6 +138,7 @@ class Watch:
         if options.merge_below is not None:
             self._detectors[0] = Seams(made[None][1])
         self._builder = SpanBuilder(options)
+        self._keeps_whole = options.keep_whole
         self.wants = [Want(wants) for wants, _ in made.values()]
         """What the detectors want to see; clips are made by what the first one finds."""
         self.cuts: dict[float | None, list[Cut]] = {rate: [] for rate in self._rates}
@@ -150,7 +158,7 @@ class Watch:
         detector = self._detectors[picture.want]
         found = detector.push(picture)
         self.cuts[self._rates[picture.want]] += found
-        if picture.want:
+        if picture.want or self._keeps_whole:
             return []
         for cut in found:
             self._builder.push(cut)
@@ -165,7 +173,7 @@ class Watch:
         for number, (rate, detector) in enumerate(zip(self._rates, self._detectors, strict=True)):
             last = detector.finish()
             self.cuts[rate] += last
-            for cut in last if number == 0 else ():
+            for cut in last if number == 0 and not self._keeps_whole else ():
                 self._builder.push(cut)
         return self._builder.finish(end)
 
@@ -176,6 +184,7 @@ def _split_unseen(
     options: SplitOptions,
     spans: Sequence[Sequence[Any]] | None,
     subtitles: Sequence[Subtitle] | None,
+    cuts: Sequence[KeptCut] | None,
 ) -> list[FoundClip]:
     if options.detector == "stride":
         return clips_of_stride(end, options)
@@ -187,4 +196,18 @@ def _split_unseen(
     if options.detector == "keyframes" and media.frames is not None:
         frames = media.frames
         times = [frames.seconds(int(number)) for number in frames.keyframe.nonzero()[0]]
+    if options.detector == "cuts" and media.frames is not None:
+        times = [_time_of(cut, media.frames) for cut in cuts or ()]
     return clips_of_times(times, end, options)
+
+
+def _time_of(cut: KeptCut, frames: FrameIndex) -> Fraction:
+    if cut.number < len(frames):
+        time = frames.seconds(cut.number)
+        if abs(float(time) - cut.seconds) < _SLACK_SECONDS:
+            return time
+    raise ProcessError(
+        f"the cuts that were kept of it name frame {cut.number} at {cut.seconds:g} s, which it "
+        "does not have: its frames are not those that the cuts were found in",
+        error_class="cuts_do_not_fit",
+    )

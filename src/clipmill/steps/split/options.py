@@ -16,8 +16,16 @@ from clipmill.core.time import parse_seconds
 from clipmill.steps.base import Split
 from clipmill.steps.split.detector import GROUP, Detector, DetectorOptions
 
-RULES = ("column", "keyframes", "stride", "subtitles", "whole")
+RULES = ("column", "cuts", "keyframes", "stride", "subtitles", "whole")
 """Ways of splitting that look at no picture."""
+_OF_CLIPS = (
+    "min_seconds",
+    "max_seconds",
+    "trim_start_seconds",
+    "trim_end_seconds",
+    "merge_below",
+    "longest_only",
+)
 
 
 def _as_number(seconds: Fraction) -> float | int:
@@ -40,8 +48,8 @@ class SplitOptions(Split):
     detector: str = "content"
     """What ends a clip: a detector of cuts (content, adaptive, threshold, histogram, hash,
     transition, or one that another package brings), or stride (fixed lengths), keyframes, column
-    (the spans of each row's clips), subtitles (one clip per line, which becomes its caption), or
-    whole."""
+    (the spans of each row's clips), cuts (those that keep_whole found in an earlier run), subtitles
+    (one clip per line, which becomes its caption), or whole."""
     detector_options: dict[str, Any] = Field(default_factory=dict)
     """Settings of the detector itself, such as threshold or min_scene_frames."""
     min_seconds: Seconds = Fraction(0)
@@ -59,6 +67,8 @@ class SplitOptions(Split):
     (mean change of a pixel, 0 to 255): flashes and jumps part them, but they belong together."""
     longest_only: bool = False
     """Keep only the longest scene of each source."""
+    keep_whole: bool = False
+    """Find the cuts and keep them in the column cuts, but leave every source whole."""
     stride_seconds: Seconds | None = None
     """With stride: a clip starts every so many seconds, and lasts max_seconds or else as long."""
     frame_rates: tuple[Annotated[float, Field(gt=0)], ...] = ()
@@ -83,6 +93,10 @@ class SplitOptions(Split):
             raise ValueError(
                 f"merge_below does not go with {self.detector}, which sees no pictures"
             )
+        if self.keep_whole and (useless := [name for name in _OF_CLIPS if getattr(self, name)]):
+            raise ValueError(f"keep_whole makes no clips, so {useless[0]} has no effect")
+        if self.keep_whole and self.detector in RULES and self.detector != "whole":
+            raise ValueError(f"keep_whole does not go with {self.detector}, which finds no cuts")
         return self
 
     @cached_property

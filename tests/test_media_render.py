@@ -268,6 +268,28 @@ def test_every_codec_keeps_every_frame_and_writes_the_same_bytes_twice(
     assert clip.probe["video"]["codec"] == codec
 
 
+def test_a_codec_of_sound_is_the_videos_where_its_own_file_cannot_hold_it(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=1)
+    wanted = {"video": "mp4", "audio": "wav"}
+    (clip,) = render(source, [(0, 1)], tmp_path, wanted, audio_codec="opus")
+    assert clip.probe["audio"][0]["codec"] == "opus"
+    assert probe(clip.members["wav"].path).audio[0].codec == "pcm_s16le"
+    with pytest.raises(ProcessError, match="opus sound cannot be put into wav"):
+        render(source, [(0, 1)], tmp_path, {"audio": "wav"}, audio_codec="opus")
+
+
+def test_frames_that_cannot_be_decoded_are_told(tmp_path):
+    options = {"gop": 30, "audio": None, "container_options": {"movflags": "+faststart"}}
+    source = make_video(tmp_path / "a.mp4", seconds=3, **options)
+    data = bytearray(source.read_bytes())
+    middle = len(data) * 3 // 4
+    data[middle : middle + 400] = b"\xff" * 400
+    source.write_bytes(data)
+    (clip,) = render(source, [(0, 3)], tmp_path)
+    assert clip.frame_count < 30
+    assert f"{30 - clip.frame_count} frame" in clip.notes[0]
+
+
 def test_encoders_are_proved_and_never_assumed(tmp_path):
     source = make_video(tmp_path / "a.mp4", seconds=1, audio=None)
     (clip,) = render(source, [(0, 1)], tmp_path, encoder="hardware")

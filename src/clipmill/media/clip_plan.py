@@ -16,6 +16,7 @@ from clipmill.media.encoders import (
     choose_sound,
     choose_video,
     gop_size,
+    holds_sound,
 )
 from clipmill.media.framing import Box, Framing, plan_framing
 
@@ -142,7 +143,7 @@ def plan_files(
     if "video" in wanted:
         plans.append(_video_file(traits, edit, wanted["video"], letterbox))
     if "audio" in wanted:
-        plans.append(_audio_file(traits, edit, wanted["audio"]))
+        plans.append(_audio_file(traits, edit, wanted["audio"], beside="video" in wanted))
     names = [plan.extension for plan in plans]
     if len(set(names)) < len(names):
         raise ProcessError(
@@ -194,11 +195,13 @@ def _video_file(traits: Traits, edit: Edit, wanted: str, letterbox: Box | None) 
     return FilePlan(extension, pictures, sound, copies, traits.language, notes)
 
 
-def _audio_file(traits: Traits, edit: Edit, wanted: str) -> FilePlan:
+def _audio_file(traits: Traits, edit: Edit, wanted: str, *, beside: bool) -> FilePlan:
     if not traits.sound_rate:
         raise ProcessError("it has no sound, but audio is wanted", error_class="no_audio_stream")
     extension = wanted
     if wanted == ORIGINAL:
         extension = _NATURAL_AUDIO.get(str(edit.audio_codec), "m4a")
+    if beside and not holds_sound(edit, extension):
+        edit = edit.model_copy(update={"audio_codec": None})  # it was meant for the video
     sound = choose_sound(edit, extension, traits.sound_rate, traits.channels, traits.layout)
     return FilePlan(extension, None, sound, language=traits.language)

@@ -13,6 +13,7 @@ from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
 from clipmill.core.sample import Subtitle, subtitles_within
 from clipmill.core.time import Span
+from clipmill.core.words import counted
 from clipmill.media.clip_plan import FilePlan
 from clipmill.media.clip_writer import ClipWriter, MadeFile
 from clipmill.media.decode import MediaFile, Picture
@@ -105,7 +106,7 @@ class ClipWork:
         self.roles.discard("video" if made.frame_count else "audio")
         self._members[extension] = made.file
         self._notes += made.notes
-        if self._main is None:
+        if self._main is None or made.frame_count:  # whichever is done first
             self._main = made
             self.span = made.actual
 
@@ -260,6 +261,9 @@ class FileWork:
         """End the file, check it and hand it to its clip."""
         assert self._writer is not None
         clip.add(self.extension, self._writer.finish(self.span.end))
+        if self._pictures_left > 0:
+            lost = counted(self._pictures_left, "frame")
+            clip.note(f"{lost} of the source cannot be decoded; those before are shown longer")
         self._writer = None  # an encoder holds tens of megabytes until it is let go
 
     def abandon(self) -> None:

@@ -197,7 +197,8 @@ def _with_pixels(facts: Probe, source: Probe) -> Probe:
     """What only a decoder could tell of a copy is what it told of the source."""
     if facts.video is None or source.video is None or facts.video.pixel_format is not None:
         return facts
-    names = ("pixel_format", "bit_depth", "has_alpha", "hdr")
+    names = ["pixel_format", "bit_depth", "has_alpha", "hdr"]
+    names += ["color_primaries", "color_transfer", "color_space", "color_range"]
     seen: Mapping[str, Any] = {name: getattr(source.video, name) for name in names}
     integrity = "ok" if facts.integrity == "undecodable" else facts.integrity
     return replace(facts, video=replace(facts.video, **seen), integrity=integrity)

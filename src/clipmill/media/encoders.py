@@ -196,18 +196,22 @@ def _encode_a_little(name: str) -> int:
     return count
 
 
-def _audio_encoder(edit: Edit, kind: Container, extension: str) -> str:
+def holds_sound(edit: Edit, extension: str) -> bool:
+    """Whether a container holds the codec of sound that is asked for, if one is."""
     wanted = edit.audio_codec
     if wanted in (None, "copy", "none"):
-        return str(kind.encoder)
-    name = _AUDIO[str(wanted)]
-    codec = "pcm_s16le" if wanted == "pcm" else str(wanted)
-    if not kind.holds_audio(codec):
+        return True
+    return container_of(extension).holds_audio("pcm_s16le" if wanted == "pcm" else str(wanted))
+
+
+def _audio_encoder(edit: Edit, kind: Container, extension: str) -> str:
+    if not holds_sound(edit, extension):
         raise ProcessError(
-            f"{wanted} sound cannot be put into {extension}; its own choice is {kind.encoder}",
+            f"{edit.audio_codec} sound cannot be put into {extension}; its own choice is "
+            f"{kind.encoder}",
             error_class="container_mismatch",
         )
-    return name
+    return _AUDIO.get(str(edit.audio_codec), str(kind.encoder))
 
 
 def _quality(edit: Edit, default: str) -> str:

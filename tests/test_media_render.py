@@ -307,13 +307,20 @@ def test_a_codec_that_a_container_does_not_hold_is_refused_with_those_that_do(tm
         render(source, [(0, 1)], tmp_path, video_codec="ffv1")
 
 
-def test_a_lossless_copy_keeps_the_pixels_of_its_source(tmp_path):
+@pytest.mark.parametrize("size", [(101, 75), (424, 238), (1, 1)])
+def test_a_lossless_copy_keeps_the_pixels_of_its_source(tmp_path, size):
+    width, height = size
     source = make_video(
-        tmp_path / "a.mkv", seconds=1, audio=None, width=101, height=75, pixel_format="yuv444p"
+        tmp_path / "a.mkv",
+        seconds=1,
+        audio=None,
+        width=width,
+        height=height,
+        pixel_format="yuv444p",
     )
     (clip,) = render(source, [(0, 1)], tmp_path, {"video": "original"}, video_codec="ffv1")
     facts = clip.probe["video"]
-    assert (facts["pixel_format"], facts["width"], facts["height"]) == ("yuv444p", 101, 75)
+    assert (facts["pixel_format"], facts["width"], facts["height"]) == ("yuv444p", *size)
     with (
         av.open(str(source)) as before,
         av.open(str(clip.members["mkv"].path)) as after,

@@ -235,7 +235,7 @@ def _video_options(name: str, edit: Edit) -> dict[str, str]:
         options |= {"crf": _quality(edit, "32"), "b": "0", "deadline": "good"}
         options |= {"cpu-used": edit.preset or "5", "lag-in-frames": "16"}
     elif name == "ffv1":
-        options |= {"level": "3", "slicecrc": "1", "slices": "4"}
+        options |= {"level": "3", "slicecrc": "1"}
     elif name.endswith("_nvenc"):
         options |= {"rc": "vbr", "cq": _quality(edit, "25"), "b": "0"}
         options |= {"preset": edit.preset} if edit.preset else {}

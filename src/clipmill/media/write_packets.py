@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -113,5 +112,6 @@ def merged(
         ((packet.dts * ticks, 0, packet) for packet in pictures),
         ((packet.dts * samples, 1, packet) for packet in sounds),
     ]
-    for _, output, packet in heapq.merge(*runs, key=itemgetter(0, 1)):
+    # Of the same time, the stream's number decides, so that packets are never compared.
+    for _, output, packet in heapq.merge(*runs):
         yield output, packet

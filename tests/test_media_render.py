@@ -21,8 +21,9 @@ from clipmill.media.clip_plan import plan_files
 from clipmill.media.clip_writer import ClipWriter
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.probe import probe
+from clipmill.media.remux import remux
 from clipmill.media.render import traits_of
-from media_clips import frames, numbers, render, sound_offset
+from media_clips import frames, numbers, render, sound, sound_offset
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_a_writer_that_is_given_up_leaves_nothing(tmp_path):
         ({"frame_count": 11}, "10 frames instead of 11"),
         ({"seconds": Fraction(2)}, "lasts 1 s instead of 2 s"),
         ({"last_seconds": Fraction(3, 2)}, "last frame cannot be decoded"),
-        ({"sound_end_seconds": Fraction(2)}, "sound ends"),
+        ({"sound_seconds": Fraction(2)}, "sound lasts"),
         ({"thumbnails": (np.full((32, 32), 90, np.int16), None)}, "first frame is not the one"),
     ],
 )
@@ -200,6 +201,50 @@ def test_sound_alone_is_cut_to_the_sample(tmp_path):
         assert sum(frame.samples for frame in container.decode(audio=0)) == 60005
     with pytest.raises(ProcessError, match="sound alone"):
         render(source, [(0, 1)], tmp_path)
+
+
+@pytest.fixture
+def late_sound(tmp_path):
+    """A video of 4 s whose sound is heard from 0.7 to 2.2 s, after the encoder's start-up."""
+    picture = make_video(tmp_path / "picture.mp4", seconds=4, gop=10, audio=None)
+    late = make_video(tmp_path / "late.mp4", seconds=1.5, start_seconds=0.7)
+    remux(picture, tmp_path / "a.mp4", extension="mp4", audio_source=late)
+    return tmp_path / "a.mp4"
+
+
+@pytest.mark.parametrize("precision", ["exact", "copy", "smart"])
+def test_sound_that_begins_late_stays_late_and_none_is_no_stream(tmp_path, late_sound, precision):
+    for extension in ("mp4", "mkv"):
+        wanted = {"video": extension}
+        early, later, without = render(
+            late_sound, [(0, 2), (1, 3.5), (3, 4)], tmp_path, wanted, precision=precision
+        )
+        assert sound(early.members[extension].path)[0] == pytest.approx(0.7, abs=0.05)
+        assert abs(sound_offset(early, extension, late_sound)) < 1
+        assert abs(sound_offset(later, extension, late_sound)) < 1
+        assert without.probe["audio"] == []
+
+
+def test_files_without_times_tell_of_late_sound_and_silence_costs_the_clip(tmp_path, late_sound):
+    wanted = {"video": "mp4", "audio": "wav"}
+    early, without = render(late_sound, [(0, 2), (3, 4)], tmp_path, wanted)
+    assert early.notes == ("the sound of wav begins 0.678 s into the clip",)
+    assert probe(early.members["wav"].path).duration_seconds == pytest.approx(2 - 0.678, abs=0.001)
+    assert isinstance(without, ProcessError)
+    assert without.error_class == "empty_span"
+    assert not (tmp_path / "1.mp4").exists()
+
+
+def test_a_clip_that_fails_its_check_is_no_clip(tmp_path, monkeypatch):
+    def refuse(path, promise):
+        raise ProcessError("it is not", error_class="clip_check_failed")
+
+    monkeypatch.setattr("clipmill.media.clip_writer.check_file", refuse)
+    source = make_video(tmp_path / "a.mp4", seconds=1)
+    (clip,) = render(source, [(0, 1)], tmp_path)
+    assert isinstance(clip, ProcessError)
+    assert clip.error_class == "clip_check_failed"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_a_silent_source_has_no_sound_to_give(tmp_path):

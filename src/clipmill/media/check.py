@@ -31,7 +31,7 @@ class Promise:
         frame_count: pictures in it; 0 for sound alone.
         seconds: how long its pictures last, or its sound where there are none.
         last_seconds: when its last picture is shown, from its first.
-        sound_end_seconds: when its sound ends, from the clip's start; None for no sound.
+        sound_seconds: how long its sound lasts; None for no sound.
         thumbnails: of the first and the last picture, as they went into the encoder; None where
             that is not known.
         decodes_all: whether every picture must be decoded, and come out at its place.
@@ -40,7 +40,7 @@ class Promise:
     frame_count: int
     seconds: Fraction
     last_seconds: Fraction
-    sound_end_seconds: Fraction | None
+    sound_seconds: Fraction | None
     thumbnails: tuple[Thumbnail | None, Thumbnail | None]
     decodes_all: bool = False
 
@@ -107,7 +107,8 @@ class _Seen:
         self._count = self._decoded = 0
         self._last_pts, self._rises = -1, True
         self._start: Fraction | None = None
-        self._sound_end: Fraction | None = None
+        self._sound_start: Fraction | None = None
+        self._sound_end = Fraction(0)
         self._thumbnails: list[Thumbnail | None] = [None, None]
 
     def look(self, packet: Any) -> None:
@@ -135,8 +136,10 @@ class _Seen:
 
     def listen(self, packet: Any) -> None:
         base = as_fraction(packet.time_base) or Fraction(1)
-        end = (packet.pts + (packet.duration or 0)) * base
-        self._sound_end = max(self._sound_end or end, end)
+        if self._sound_start is None:
+            # What lies before zero is an encoder's start-up, which players skip.
+            self._sound_start = max(packet.pts * base, Fraction(0))
+        self._sound_end = max(self._sound_end, (packet.pts + (packet.duration or 0)) * base)
 
     def _place(self, seconds: Fraction) -> int | None:
         """0 for the first picture, 1 for the last, None for any other."""
@@ -163,12 +166,12 @@ class _Seen:
 
     def sound_problem(self) -> str | None:
         """What is wrong with the sound, in words; None when nothing is."""
-        meant = self._promise.sound_end_seconds
+        meant = self._promise.sound_seconds
         if meant is None:
             return None
-        start = self._start or 0
-        if self._sound_end is None:
+        if self._sound_start is None:
             return "it has no sound"
-        if abs(self._sound_end - start - meant) > _SOUND_SECONDS:
-            return f"its sound ends at {float(self._sound_end):g} s, not at {float(meant):g} s"
+        lasts = self._sound_end - self._sound_start
+        if abs(lasts - meant) > _SOUND_SECONDS:
+            return f"its sound lasts {float(lasts):g} s, not {float(meant):g} s"
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from clipmill.media.images import ImageWriter
 from clipmill.media.packets import PacketSource
 from clipmill.media.reshape import Padding
 from clipmill.media.sound import Sound
+from clipmill.media.sound_index import SoundIndex
 
 # The last picture is shown until the next one of the source, which may be far away.
 _LONGEST_OVERHANG_SECONDS = Fraction(1, 10)
@@ -164,8 +165,8 @@ class ClipWork:
 
     def _end(self, part: FileWork | ImageWork) -> None:
         if not part.is_ended:
-            part.is_ended = True
             part.finish(self)
+            part.is_ended = True
 
     def _rendered(self) -> Rendered:
         main = self._main
@@ -224,16 +225,16 @@ class FileWork:
             start, end = actual.start, actual.end
             self.wants.append(Want(plan.pictures.request, span))
         self._sound_until: Fraction | None = None
-        if plan.sound and media.sound:
-            sound_end = media.sound.end_seconds
-            end = end if plan.pictures else min(end, sound_end)
-            if start < end:
-                assert plan.sound_request
-                self.wants.append(Want(plan.sound_request, Span(start, end)))
-            if max(start, media.sound.start_seconds) < min(end, sound_end):
-                self._sound_until = min(end, sound_end) - Fraction(1, plan.sound.rate)
-        if start >= end:
-            raise _empty(span)
+        heard = media.sound and heard_within(media.sound, Span(start, end))
+        if not heard:
+            # No file has a sound that is never heard; one of sound alone would be nothing.
+            if not plan.pictures:
+                raise _empty(span)
+            plan = replace(plan, sound=None, copies_sound=False)
+        elif plan.sound and plan.sound_request:
+            end = end if plan.pictures else heard.end
+            self.wants.append(Want(plan.sound_request, Span(start, end)))
+            self._sound_until = heard.end - Fraction(1, plan.sound.rate)
         self.span = Span(start, end)
         self._rate = plan.sound.rate if plan.sound else 1
         target = folder / f"{name}.{plan.extension}"
@@ -334,6 +335,17 @@ def shown(index: FrameIndex, span: Span, frame_rate: Fraction | None) -> tuple[S
     following = index.end_seconds if is_last else index.seconds(numbers.stop)
     end = min(following, span.end + _LONGEST_OVERHANG_SECONDS)
     return Span(index.seconds(numbers.start), end), len(numbers)
+
+
+def heard_within(sound: SoundIndex, span: Span) -> Span | None:
+    """The part of a span in which the source sounds; None when it is silent throughout.
+
+    Args:
+        sound: of the source.
+        span: in exact seconds from its first frame.
+    """
+    start, end = max(sound.start_seconds, span.start), min(sound.end_seconds, span.end)
+    return Span(start, end) if start < end else None
 
 
 def _empty(span: Span) -> ProcessError:

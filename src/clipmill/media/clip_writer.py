@@ -25,6 +25,8 @@ from clipmill.media.remux import copy_stream, exact_start
 from clipmill.media.reshape import Reshaper
 from clipmill.media.tracks import SoundTrack, VideoTrack
 
+_WITHOUT_TIMES = frozenset({"wav", "mp3", "flac", "adts", "ogg", "opus"})
+
 
 @dataclass(frozen=True, slots=True)
 class MadeFile:
@@ -149,7 +151,7 @@ class ClipWriter:
             frame_count=self._video.frame_count if self._video else 0,
             seconds=end - self._start,
             last_seconds=last_pts,
-            sound_end_seconds=self._sound_end(),
+            sound_seconds=self._sound_seconds(),
             thumbnails=(self._first_thumbnail, last_thumbnail),
         )
         probe = check_file(self._target, promise)
@@ -172,7 +174,7 @@ class ClipWriter:
             coding.encoder if coding else None,
             probe,
             pictures.framing.row() if pictures else None,
-            plan.notes,
+            (*plan.notes, *self._late_sound()),
         )
 
     def _errors(self) -> Any:
@@ -252,10 +254,19 @@ class ClipWriter:
             packet.stream = self._copied
             yield packet
 
-    def _sound_end(self) -> Fraction | None:
+    def _sound_seconds(self) -> Fraction | None:
         if self._audio is None or self._audio.next_sample is None or self._plan.sound is None:
             return None
-        return Fraction(self._audio.next_sample, self._plan.sound.rate)
+        return Fraction(self._audio.next_sample - self._audio.first_sample, self._plan.sound.rate)
+
+    def _late_sound(self) -> tuple[str, ...]:
+        """What to tell where a file cannot say that its sound begins later than the clip."""
+        kind, sound = container_of(self._plan.extension), self._plan.sound
+        if self._audio is None or sound is None or kind.muxer not in _WITHOUT_TIMES:
+            return ()
+        late = self._audio.first_sample / sound.rate
+        name = self._plan.extension
+        return (f"the sound of {name} begins {late:.3f} s into the clip",) if late >= 0.001 else ()
 
     def _mux(self, packets: Iterator[Any]) -> None:
         for packet in packets:

@@ -91,7 +91,8 @@ def mix_clips(
         _code_edges(media, source, [plan for *_, plan in plans])
         for clip, target, plan in plans:
             try:
-                made = cut_smart(source, index, plan, target, sound=edit.audio_codec != "none")
+                sound = media.sound if edit.audio_codec != "none" else None
+                made = cut_smart(source, index, plan, target, sound=sound)
             except (CannotMixError, ProcessError) as reason:
                 clip.note(f"coded anew as a whole: {reason}")
                 continue

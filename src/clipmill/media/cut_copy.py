@@ -14,6 +14,7 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.time import Span
+from clipmill.media.clip_work import heard_within
 from clipmill.media.clip_writer import MadeFile
 from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
@@ -106,6 +107,7 @@ def cut_copy(
         )
     stretch = find_stretch(index, span)
     actual = shown_span(index, stretch.numbers)
+    sound = sound and media.sound is not None and heard_within(media.sound, actual) is not None
     streams = [source.video, *([source.audio] if sound and source.audio else [])]
     digest = 0
 

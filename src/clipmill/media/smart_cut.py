@@ -22,6 +22,7 @@ from clipmill.core.request import Frames, Want
 from clipmill.core.time import Span
 from clipmill.core.words import counted
 from clipmill.media.check import Promise, Thumbnail, check_file, thumbnail
+from clipmill.media.clip_work import heard_within
 from clipmill.media.clip_writer import MadeFile
 from clipmill.media.cut_copy import shown_span
 from clipmill.media.encoders import X264_REPEATABLE
@@ -35,6 +36,7 @@ from clipmill.media.h264 import (
 )
 from clipmill.media.packets import PacketSource
 from clipmill.media.prepare import new_file
+from clipmill.media.sound_index import SoundIndex
 from clipmill.media.write_packets import (
     container_for,
     merged,
@@ -175,7 +177,12 @@ def code_edge(plan: SmartPlan, edge: Edge, source: PacketSource, frame: Any) -> 
 
 
 def cut_smart(
-    source: PacketSource, index: FrameIndex, plan: SmartPlan, target: Path, *, sound: bool
+    source: PacketSource,
+    index: FrameIndex,
+    plan: SmartPlan,
+    target: Path,
+    *,
+    sound: SoundIndex | None,
 ) -> MadeFile:
     """Put the copied and the coded parts of a clip together.
 
@@ -184,7 +191,7 @@ def cut_smart(
         index: of the same file.
         plan: of the clip, its edges coded.
         target: where to; its suffix names the container.
-        sound: whether the main audio goes along.
+        sound: of the main audio, when that goes along.
 
     Raises:
         CannotMixError: not every frame of the edges could be decoded.
@@ -195,25 +202,26 @@ def cut_smart(
         raise CannotMixError("some of its frames cannot be decoded")
     numbers = range(plan.head.numbers.start, plan.tail.numbers.stop)
     actual = shown_span(index, numbers)
-    streams = [source.video, *([source.audio] if sound and source.audio else [])]
+    heard = sound and heard_within(sound, actual)
+    streams = [source.video, *([source.audio] if heard and source.audio else [])]
     configuration = DecoderConfiguration.read(bytes(source.video.codec_context.extradata))
     assert configuration is not None
     extradata = configuration.write()
     for edge in plan.edges[:1]:
         sps, pps = ([unit for unit in edge.sets if unit[0] & 31 == kind] for kind in (7, 8))
         extradata = configuration.with_sets(sps, pps).write()
-    heard, sample = iter(()), Fraction(1)
+    sounds, sample = iter(()), Fraction(1)
     if len(streams) > 1:
-        heard = source.sound(actual, container_for(target).muxer)
+        sounds = source.sound(actual, container_for(target).muxer)
         sample = source.sample_seconds
     pictures = _pictures(source, index, plan, configuration.length_size)
-    packets = merged(pictures, index.time_base, heard, sample)
+    packets = merged(pictures, index.time_base, sounds, sample)
     write_packets(target, streams, index.time_base, packets, extradata=extradata)
     promise = Promise(
         frame_count=len(numbers),
         seconds=actual.duration,
         last_seconds=index.seconds(numbers[-1]) - actual.start,
-        sound_end_seconds=None,
+        sound_seconds=None,
         thumbnails=(
             plan.head.thumbnails[0] if plan.head.numbers else None,
             plan.tail.thumbnails[1] if plan.tail.numbers else None,

@@ -119,6 +119,7 @@ class SoundTrack:
         self._coding = coding
         self._blocks: list[np.ndarray[Any, Any]] = []
         self._waiting = 0
+        self.first_sample = 0
         self.next_sample: int | None = None
         self._encoded = 0
 
@@ -135,7 +136,7 @@ class SoundTrack:
         rate = self._coding.rate
         position = round(start * rate)
         if self.next_sample is None:
-            self.next_sample = self._encoded = max(position, 0)
+            self.first_sample = self.next_sample = self._encoded = max(position, 0)
         ahead = position - self.next_sample
         if position >= 0 and abs(ahead) <= _JITTER_SECONDS * rate:
             ahead = 0

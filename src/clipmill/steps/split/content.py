@@ -25,6 +25,7 @@ from clipmill.steps.split.scene_length import FilterMode, FlashFilter, SceneLeng
 if TYPE_CHECKING:
     from clipmill.media.decode import Picture
 
+_EVEN = (1.0, 1.0, 1.0, 0.0)
 _LUMA_ONLY = (0.0, 0.0, 1.0, 0.0)
 _CANNY_SIGMA = 1 / 3
 
@@ -81,6 +82,8 @@ class ContentScore:
         """The distance by cheaply made pictures; edges are too fine for these."""
         if self._weights[3] and not self.fast:
             return self.exact(before, after)
+        if self._weights == _EVEN:  # all at once; the order of summing does not matter here
+            return _mean_difference(before.cheap.hsv, after.cheap.hsv)
         return self._distance(before.cheap, after.cheap)
 
     def exact(self, before: Look, after: Look) -> float:
@@ -92,7 +95,9 @@ class ContentScore:
     def _distance(self, before: View, after: View) -> float:
         parts = [
             _mean_difference(one, other) if weight else 0.0
-            for one, other, weight in zip(before.hsv, after.hsv, self._weights, strict=False)
+            for one, other, weight in zip(
+                before.channels, after.channels, self._weights, strict=False
+            )
         ]
         edges = self._weights[3] > 0
         parts.append(_mean_difference(self._edges(before), self._edges(after)) if edges else 0.0)
@@ -102,7 +107,7 @@ class ContentScore:
     def _edges(self, view: View) -> Array:
         edges: Array | None = view.kept.get("edges")
         if edges is None:
-            view.kept["edges"] = edges = find_edges(view.hsv[2], self._kernel_size)
+            view.kept["edges"] = edges = find_edges(view.channels[2], self._kernel_size)
         return edges
 
 

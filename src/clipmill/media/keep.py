@@ -43,7 +43,10 @@ class Kept:
     ) -> None:
         self._index = index
         self._requests = list(dict.fromkeys(requests))
-        self.looks = list(dict.fromkeys(_every_frame(request) for request in self._requests))
+        self._shown_by: dict[Frames, list[Frames]] = {}
+        for request in self._requests:
+            self._shown_by.setdefault(replace(request, fps=None), []).append(request)
+        self.looks = list(self._shown_by)
         """Requests for every frame, to be held."""
         self.sounds = list(dict.fromkeys(sounds))
         """Requests for all of the sound, to be heard."""
@@ -81,8 +84,8 @@ class Kept:
         for look, held in self._held.items():
             while held and held[0].seconds < until:
                 picture = held.popleft()
-                for request in self._requests if not self._blind else ():
-                    if _every_frame(request) == look and picture.number in self._wanted[request]:
+                for request in self._shown_by[look] if not self._blind else ():
+                    if picture.number in self._wanted[request]:
                         self._show(request, picture)
         if self._bytes + self._held_bytes() > self._limit_bytes:
             self._give_up()
@@ -150,10 +153,6 @@ class Kept:
                 self._deaf_until = max(self._deaf_until, last.start_seconds + _BLOCK_SECONDS)
             heard.clear()
         self._bytes = 0
-
-
-def _every_frame(request: Frames) -> Frames:
-    return replace(request, fps=None)
 
 
 def _size(frame: Any) -> int:

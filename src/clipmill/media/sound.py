@@ -83,7 +83,8 @@ def _seek(container: Any, stream: Any, index: SoundIndex, begin: int) -> bool:
     base = as_fraction(stream.time_base) or Fraction(1)
     # Other containers' clocks are too coarse to tell one sample from the next.
     exact = container.format.name.startswith("mov,") and Fraction(1, index.rate) % base == 0
-    if not exact or begin < _SEEK_SECONDS:
+    # AAC may fill bands with noise that goes on from packet to packet: a seek would change it.
+    if not exact or stream.codec_context.name == "aac" or begin < _SEEK_SECONDS:
         return False
     container.seek(round((index.start + begin - _WARM_UP_SECONDS) / base), stream=stream)
     return True

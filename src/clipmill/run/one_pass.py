@@ -119,6 +119,7 @@ class _Pass:
         ticks = (1 / exact(look.fps) for look in renderer.looks if look.fps)
         self._overhang = max((_OVERHANG_SECONDS, *ticks))
         self._waiting: deque[Span] = deque()
+        self._needed = Fraction(0)
 
     def spans(self, end: Fraction) -> Iterator[Span]:
         """Yield the spans of clips, each as soon as it is final, while what it needs is kept."""
@@ -150,7 +151,10 @@ class _Pass:
         waiting = self._waiting
         while waiting and (now is None or waiting[0].end + self._overhang <= now):
             yield waiting.popleft()
-        self._kept.forget(waiting[0].start if waiting else self.watch.open_start)
+        needed = waiting[0].start if waiting else self.watch.open_start
+        if needed is not self._needed:
+            self._kept.forget(needed)
+            self._needed = needed
 
     def render(self, clip: ClipWork) -> Rendered | ProcessError | None:
         """Make a clip of what is kept; None when something of it is missing."""

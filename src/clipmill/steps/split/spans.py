@@ -59,6 +59,7 @@ class SpanBuilder:
         self._options = options
         self._scene_start = _ZERO
         self._given = 0  # pieces of the open scene that are out already
+        self._move()
         self._ready: list[Span] = []
         self._longest: Span | None = None
         self._count = 0
@@ -66,8 +67,7 @@ class SpanBuilder:
     @property
     def open_start(self) -> Fraction:
         """Where the clip begins that comes next, unless a cut that is still to come moves it."""
-        longest = self._options.max_seconds or _ZERO
-        return self._scene_start + self._options.trim_start_seconds + self._given * longest
+        return self._open_start
 
     def push(self, cut: Cut) -> None:
         """Take the next cut, unless it is one that parts what belongs together.
@@ -88,16 +88,11 @@ class SpanBuilder:
         Raises:
             ProcessError: the source gives more clips than are allowed.
         """
-        longest, strategy = self._options.max_seconds, self._options.max_strategy
-        if longest is not None and strategy != "drop" and not self._options.longest_only:
-            start = self._scene_start + self._options.trim_start_seconds
-            until = decided - self._options.trim_end_seconds
-            while start + (self._given + 1) * longest <= until:
-                if strategy == "first" and self._given:
-                    break
-                first = start + self._given * longest
-                self._add(Span(first, first + longest))
-                self._given += 1
+        while self._due is not None and decided >= self._due:
+            assert self._options.max_seconds is not None
+            self._add(Span(self._open_start, self._open_start + self._options.max_seconds))
+            self._given += 1
+            self._move()
         ready, self._ready = self._ready, []
         return ready
 
@@ -117,9 +112,25 @@ class SpanBuilder:
         ready, self._ready = self._ready, []
         return ready
 
+    def _move(self) -> None:
+        """Work out where the next clip begins, and when it is one whatever comes.
+
+        Once for each clip: asked at every frame, exact sums would cost as much as a detector.
+        """
+        options = self._options
+        longest = options.max_seconds
+        pieces_given = self._given * (longest or _ZERO)
+        self._open_start = self._scene_start + options.trim_start_seconds + pieces_given
+        waits = longest is None or options.longest_only or options.max_strategy == "drop"
+        enough = options.max_strategy == "first" and self._given > 0
+        self._due: Fraction | None = None
+        if longest is not None and not waits and not enough:
+            self._due = self._open_start + longest + options.trim_end_seconds
+
     def _close(self, end: Fraction) -> None:
         start, given = self._scene_start, self._given
         self._scene_start, self._given = end, 0
+        self._move()
         scene = trimmed(Span(start, end), self._options) if start < end else None
         if scene is None:
             return

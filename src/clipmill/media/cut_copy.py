@@ -14,10 +14,10 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.time import Span
-from clipmill.media.clip_work import heard_within
 from clipmill.media.clip_writer import MadeFile
 from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
+from clipmill.media.file_work import heard_within
 from clipmill.media.frame_index import FrameIndex
 from clipmill.media.packets import PacketSource
 from clipmill.media.prepare import new_file

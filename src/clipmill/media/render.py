@@ -11,10 +11,11 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames
 from clipmill.media.clip_plan import FilePlan, Traits, plan_files, plan_picture_framing
-from clipmill.media.clip_work import ClipOrder, ClipWork, FileWork, ImageWork, Rendered
+from clipmill.media.clip_work import ClipOrder, ClipWork, Rendered
 from clipmill.media.copy_clips import copy_clips, mix_clips
 from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
+from clipmill.media.file_work import FileWork, ImageWork
 from clipmill.media.framing import Framing
 from clipmill.media.images import ImageWriter, image_request
 from clipmill.media.letterbox import find_letterbox

@@ -22,11 +22,11 @@ from clipmill.core.request import Frames, Want
 from clipmill.core.time import Span
 from clipmill.core.words import counted
 from clipmill.media.check import Promise, Thumbnail, check_file, thumbnail
-from clipmill.media.clip_work import heard_within
 from clipmill.media.clip_writer import MadeFile
 from clipmill.media.cut_copy import shown_span
 from clipmill.media.encoders import X264_REPEATABLE
 from clipmill.media.facts import Probe
+from clipmill.media.file_work import heard_within
 from clipmill.media.frame_index import FrameIndex
 from clipmill.media.h264 import (
     DecoderConfiguration,

@@ -108,12 +108,6 @@ def test_input_format(name):
     assert recipe(input_format=name).source.input_format == name
 
 
-def test_input_format_webdataset_belongs_to_later_stages():
-    message = refusal(input_format="webdataset")
-    assert "input_format 'webdataset'" in message
-    assert "clipmill download" in message
-
-
 def test_input_format_unknown_names_the_nearest():
     assert "'parquet'" in refusal(input_format="parket")
 
@@ -160,13 +154,7 @@ def test_column_arguments():
     assert source.save_additional_columns == ("id", "licence")
 
 
-def test_clip_col_is_refused_and_says_what_works():
-    message = refusal(clip_col="clips")
-    assert "clip_col 'clips'" in message
-    assert "--clip-col" in message
-
-
-@pytest.mark.parametrize("stage", ["subset", "optical_flow", "caption", "whisper"])
+@pytest.mark.parametrize("stage", ["optical_flow", "caption", "whisper"])
 def test_later_stages_are_refused_by_name(stage):
     assert f"stage '{stage}'" in refusal(stage=stage)
 
@@ -215,9 +203,9 @@ def test_publishers_opt_out_is_respected():
 
 def test_everything_that_cannot_be_done_is_named_at_once():
     message = refusal(
-        stage="subset", input_format="webdataset", clip_col="clips", config="downsample_ml"
+        stage="caption", encode_formats={"optical_flow": "npy"}, config="optical_flow"
     )
-    for name in ("subset", "webdataset", "clip_col", "ResolutionSubsampler", "ClippingSubsampler"):
+    for name in ("'caption'", "encode_formats 'optical_flow'", "OpticalFlowSubsampler"):
         assert name in message
 
 

@@ -38,15 +38,18 @@ def video2dataset(  # noqa: PLR0913  its arguments are the peer's
     """Download a table of links, with video2dataset's arguments and configuration files.
 
     Args:
-        url_list: table of URLs, or a folder of tables named ``*.<input_format>``.
+        url_list: table of URLs, or a folder of tables named ``*.<input_format>``; with stage
+            ``subset``, a folder of shards, or tars by path, glob or braces.
         output_folder: folder of the dataset.
         output_format: ``files``, ``webdataset``, ``parquet``, ``tfrecord`` or ``dummy``.
-        input_format: ``txt``, ``csv``, ``tsv``, ``tsv.gz``, ``json`` or ``parquet``.
+        input_format: ``txt``, ``csv``, ``tsv``, ``tsv.gz``, ``json`` or ``parquet``;
+            ``webdataset`` with stage ``subset``.
         encode_formats: modality to file extension. Default: ``{"video": "mp4"}``.
-        stage: ``download``; the others are refused so far.
+        stage: ``download``, or ``subset``, which works on shards that are there; the others are
+            refused so far.
         url_col: column with the URL.
         caption_col: column with the text of each sample. Default: none.
-        clip_col: refused so far.
+        clip_col: column with the spans to cut. Default: none.
         save_additional_columns: other columns to keep. Default: none.
         enable_wandb: report to Weights & Biases.
         wandb_project: Weights & Biases project.

@@ -60,25 +60,27 @@ class Arguments(Config):
     """What `video2dataset` was asked to do."""
 
     url_list: Location
-    """Table of URLs, or a folder of tables named `*.<input_format>`; path or fsspec URL."""
+    """Table of URLs, or a folder of tables named `*.<input_format>`; with stage subset, a folder of
+    shards, or tars by path, glob or braces. Path or fsspec URL."""
     output_folder: Location = "dataset"
     """Folder of the dataset; path or fsspec URL."""
     output_format: str = "files"
     """Layout of the shards: files, webdataset, parquet, tfrecord or dummy."""
     input_format: str = "csv"
-    """Format of the table: txt, csv, tsv, tsv.gz, json or parquet (webdataset: with later
-    stages)."""
+    """Format of the table: txt, csv, tsv, tsv.gz, json or parquet; webdataset with stage
+    subset."""
     encode_formats: Annotated[Mapping[str, str] | None, BeforeValidator(_literal)] = None
     """Modalities to keep and the extension of each, such as {"video":"mp4","audio":"m4a"}; {}
     keeps metadata only. Default: {"video":"mp4"}."""
     stage: str = "download"
-    """What to do: download (subset, optical_flow, caption, whisper: later)."""
+    """What to do: download a table, or subset, which works on shards that are there (optical_flow,
+    caption, whisper: later)."""
     url_col: str = "url"
     """Column with the URL."""
     caption_col: Column = None
     """Column with the text of each sample, also written as .txt."""
     clip_col: Column = None
-    """Column with the spans to cut (later)."""
+    """Column with the spans to cut, as [[start, end], ...] in seconds or HH:MM:SS.mmm."""
     save_additional_columns: Annotated[tuple[str, ...] | None, BeforeValidator(_column_names)] = (
         None
     )

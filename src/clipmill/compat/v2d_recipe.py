@@ -7,8 +7,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clipmill.compat.v2d_arguments import DEFAULT_TMP_DIR, Arguments
-from clipmill.compat.v2d_config import SiteArgs, SiteMetadata, Subsampler, V2dConfig, load_config
-from clipmill.core.config import Config, parse_config
+from clipmill.compat.v2d_config import (
+    SiteArgs,
+    SiteMetadata,
+    Storage,
+    Subsampler,
+    V2dConfig,
+    load_config,
+)
+from clipmill.compat.v2d_steps import Steps, steps_of
+from clipmill.compat.v2d_subsamplers import ARGUMENTS
 from clipmill.core.errors import RecipeError
 from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.sites_options import check_site_options
@@ -32,13 +40,6 @@ _OWN_NAMES = {
 """yt-dlp options that clipmill has for every kind of source, under names of its own."""
 
 
-class ProbeArgs(Config):
-    """Arguments of ``FFProbeSubsampler``."""
-
-    extract_keyframes: bool = False
-    """Store the time of every keyframe."""
-
-
 def recipe_of(arguments: Arguments) -> tuple[Recipe, Mode]:
     """The recipe that does what was asked of video2dataset, and what to do with existing output.
 
@@ -53,17 +54,19 @@ def recipe_of(arguments: Arguments) -> tuple[Recipe, Mode]:
     missing = [*_missing_arguments(arguments), *_missing_config(config)]
     if missing:
         raise RecipeError(
-            f"clipmill does not do yet: {'; '.join(missing)}. Today it carries out stage "
-            "'download' with any table, output format and site metadata, and FFProbeSubsampler, "
-            "with the distributor 'multiprocessing'. Leave out the rest, or wait for the version "
-            "that brings it."
+            f"clipmill does not do yet: {'; '.join(missing)}. Today it carries out the stages "
+            f"'download' and 'subset' with {', '.join(ARGUMENTS)}, and the distributor "
+            "'multiprocessing'. Leave out the rest, or wait for the version that brings it."
         )
+    _check_input(arguments)
+    steps = steps_of(arguments, config)
     recipe = load_recipe(
         {
             "source": _source(arguments),
             "download": _download(arguments, config),
-            "probe": {"keyframes": _keyframes(config)},
-            "write": _write(arguments, config),
+            "probe": {"keyframes": steps.keyframes},
+            **steps.sections(),
+            "write": _write(arguments, config.storage, steps),
             "run": _run(arguments, config),
         }
     )
@@ -72,18 +75,8 @@ def recipe_of(arguments: Arguments) -> tuple[Recipe, Mode]:
 
 def _missing_arguments(arguments: Arguments) -> list[str]:
     missing = []
-    if arguments.stage != "download":
+    if arguments.stage not in ("download", "subset"):
         missing.append(f"stage {arguments.stage!r}")
-    if arguments.input_format == "webdataset":
-        missing.append(
-            "input_format 'webdataset', which belongs to the later stages (`clipmill download` "
-            "takes the shards as they are, to read them into a new dataset)"
-        )
-    if arguments.clip_col is not None:
-        missing.append(
-            f"clip_col {arguments.clip_col!r}, since it does not cut videos (`clipmill download "
-            "--clip-col` keeps the spans in the table, to be cut later)"
-        )
     if "optical_flow" in (arguments.encode_formats or {}):
         missing.append("encode_formats 'optical_flow'")
     return missing
@@ -93,10 +86,8 @@ def _missing_config(config: V2dConfig) -> list[str]:
     missing = [
         f"config subsampling.{name}"
         for name, entry in config.subsampling.items()
-        if name not in ("FFProbeSubsampler", "NoOpSubsampler") and _is_at_work(entry)
+        if name not in (*ARGUMENTS, "NoOpSubsampler") and _is_at_work(entry)
     ]
-    if config.storage.captions_are_subtitles:
-        missing.append("config storage.captions_are_subtitles, since it does not cut videos")
     if config.reading.sampler is not None:
         missing.append(
             "config reading.sampler (to do part of a table, give clipmill that part as its input)"
@@ -110,15 +101,30 @@ def _is_at_work(entry: Subsampler) -> bool:
     return entry.args is not None or entry.cuts_are_clips
 
 
-def _keyframes(config: V2dConfig) -> bool:
-    entry = config.subsampling.get("FFProbeSubsampler")
-    args = entry.args if entry else None
-    where = "config subsampling.FFProbeSubsampler.args"
-    return parse_config(ProbeArgs, args or {}, where).extract_keyframes
+def _check_input(arguments: Arguments) -> None:
+    takes_shards, are_shards = arguments.stage == "subset", arguments.input_format == "webdataset"
+    if takes_shards and not are_shards:
+        raise RecipeError(
+            "stage 'subset' works on shards that are there: give --input_format=webdataset, and "
+            "their folder or tars as url_list."
+        )
+    if are_shards and not takes_shards:
+        raise RecipeError(
+            "input_format 'webdataset' belongs to stage 'subset'. To read shards into a new "
+            "dataset as they are, use `clipmill download`."
+        )
 
 
 def _source(arguments: Arguments) -> dict[str, Any]:
     location = arguments.url_list
+    if arguments.stage == "subset":
+        return {
+            "shards": location,
+            "url_col": None if arguments.url_col == "url" else arguments.url_col,
+            "caption_col": arguments.caption_col,
+            "clip_col": arguments.clip_col,
+            "save_additional_columns": arguments.save_additional_columns,
+        }
     if is_folder(location):
         location = f"{glob.escape(location.rstrip('/'))}/*.{arguments.input_format}"
     has_header = arguments.input_format != "txt"
@@ -127,6 +133,7 @@ def _source(arguments: Arguments) -> dict[str, Any]:
         "input_format": arguments.input_format,
         "url_col": arguments.url_col if has_header else None,
         "caption_col": arguments.caption_col,
+        "clip_col": arguments.clip_col,
         "save_additional_columns": arguments.save_additional_columns or (),
     }
 
@@ -136,7 +143,7 @@ def _download(arguments: Arguments, config: V2dConfig) -> dict[str, Any]:
         "concurrency": config.distribution.thread_count,
         "allow_local_paths": arguments.allow_local_paths,
         "allow_private_addresses": arguments.allow_private_addresses,
-        **_sites(config.reading.yt_args),
+        **_sites(config.reading.yt_args, config.storage),
     }
     timeout = config.reading.timeout
     if timeout is not None:
@@ -146,9 +153,9 @@ def _download(arguments: Arguments, config: V2dConfig) -> dict[str, Any]:
     return settings
 
 
-def _sites(asked: SiteArgs) -> dict[str, Any]:
+def _sites(asked: SiteArgs, storage: Storage) -> dict[str, Any]:
     metadata = asked.yt_metadata_args or SiteMetadata(get_info=False)
-    wanted = metadata.writesubtitles
+    wanted = metadata.writesubtitles or storage.captions_are_subtitles
     return {
         **_site_options(metadata.model_extra or {}),
         "max_height": asked.download_size,
@@ -176,14 +183,13 @@ def _site_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, "site_options": rest}
 
 
-def _write(arguments: Arguments, config: V2dConfig) -> dict[str, Any]:
-    formats = arguments.encode_formats
+def _write(arguments: Arguments, storage: Storage, steps: Steps) -> dict[str, Any]:
     return {
         "to": arguments.output_folder,
         "format": arguments.output_format,
-        "samples_per_shard": config.storage.number_sample_per_shard,
-        "shard_digits": config.storage.oom_shard_count,
-        "encode_formats": {"video": "mp4"} if formats is None else dict(formats),
+        "samples_per_shard": storage.number_sample_per_shard,
+        "shard_digits": storage.oom_shard_count,
+        "encode_formats": steps.encode_formats,
     }
 
 

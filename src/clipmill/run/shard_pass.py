@@ -74,7 +74,9 @@ class ShardPass:
         self._report = report
         self._resumed = resumed
         self._layout: ShardFormat = load("clipmill.formats", job.recipe.write.format)()
-        self._has_captions = "caption" in job.source.schema().names
+        self._has_captions = (
+            job.recipe.captions_from_subtitles or "caption" in job.source.schema().names
+        )
         self._started = time.time()
         self._carried: dict[int, CarriedRow] = {}
 

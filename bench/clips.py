@@ -22,7 +22,8 @@ from pathlib import Path
 CLIP_SECONDS = 4
 # As media processes run: frame buffers stay with the allocator.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "33554432"}
-ENCODE = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-threads", "1", "-c:a", "aac"]
+X264 = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-threads", "1"]
+ENCODE = [*X264, "-c:a", "aac", "-b:a", "192k"]
 COPY = ["-c", "copy"]
 PICTURE = "testsrc2=s=854x480:r=30,noise=alls=12:allf=t,zoompan=z=1.2:d=1:s=854x480:fps=30"
 

@@ -231,5 +231,16 @@ def test_b2_bundled_downsample_ml_runs_in_both_stages(served, tmp_path):
         assert list(table["key"]) == ["00000000_00000"]
         assert table["span"][0]["end_seconds"] == 4.4
         video = table["probe"][0]["video"]
-        assert (video["width"], video["height"], video[""]) == (224, 224, 5)
+        assert (video["width"], video["height"], video["average_frame_rate"]) == (224, 224, 5)
         assert table["rendered"][0]["frame_count"] == 22
+
+
+def test_stage_subset_takes_what_is_there_and_fetches_nothing_again(files, tmp_path):
+    (tmp_path / "told.json").write_text('{"url": "https://example.org/a.mp4"}')
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        tar.add(tmp_path / "told.json", "00000000.json")  # a failure, as the peer leaves it
+        tar.add(tmp_path / "told.json", "00000001.json")
+        tar.add(files / "a.mp4", "00000001.mp4")
+    table = again(tmp_path / "00000.tar", tmp_path / "out", {})
+    assert list(table["key"]) == ["00000001"]
+    assert list(table["status"]) == ["success"]

@@ -42,7 +42,7 @@ Returned = TypeVar("Returned")
 WRITE_BATCH_ROWS = 64
 GATHER_SECONDS = 0.02
 """Short wait for more rows to be ready: one trip to the writer's thread costs as much as a row."""
-_NO_CLIP = Outcome("dropped", "split", "no_clip", "no scene of it is of the length asked for")
+_NO_CLIP = "{} of it is of the length asked for"
 
 
 class ShardPass:
@@ -222,7 +222,8 @@ class ShardPass:
             rows.append({**row, "volume": volumes.current})
         if not rows:
             if worked.outcome.status == "success":
-                worked.outcome = _NO_CLIP
+                what = "no subtitle line" if recipe.captions_from_subtitles else "no scene"
+                worked.outcome = Outcome("dropped", "split", "no_clip", _NO_CLIP.format(what))
             own = sample.columns.get("source_key") or sample.key
             rows = [{**result_row(sample, worked), "source_key": own, "volume": volumes.current}]
         return Result(rows, source_row(sample, worked, found) if recipe.split else None)

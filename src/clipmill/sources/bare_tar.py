@@ -61,6 +61,11 @@ class BareTar:
         """Let go of the samples' places; they are walked again when needed."""
         self._samples = None
 
+    def with_media(self) -> list[int]:
+        """Numbers of the samples that have media; video2dataset's failures have only texts."""
+        samples = enumerate(self._walked())
+        return [number for number, (_, members) in samples if tar_refs(self._url, members)]
+
     def _walked(self) -> Samples:
         if self._samples is None:
             with reading(self._url), TarReader(self._url) as tar:

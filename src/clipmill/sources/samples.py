@@ -94,11 +94,18 @@ class SampleSource(ShardSource):
         return _shaped(rows.take(wanted - first), self._parent)
 
     def _rows(self, file: int) -> npt.NDArray[np.int64] | None:
-        """Numbers of a shard's rows that are there; None when its table tells of no failures."""
+        """Numbers of a shard's rows that are there; None when nothing tells of failures."""
         if file not in self._kept:
             table = self._shards[file].table
-            self._kept[file] = None if table is None else _successes(table)
+            self._kept[file] = _successes(table) if table else self._there(file)
         return self._kept[file]
+
+    def _there(self, file: int) -> npt.NDArray[np.int64]:
+        tar = self._bare[self._numbers[file]]
+        there = np.array(tar.with_media(), np.int64)
+        if tar is not self._last_tar:
+            tar.forget()
+        return there
 
 
 def _successes(table: str) -> npt.NDArray[np.int64] | None:

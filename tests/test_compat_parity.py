@@ -18,6 +18,7 @@ from clipmill.compat.v2d_config import (
     SiteMetadata,
     Storage,
 )
+from clipmill.compat.v2d_subsamplers import ARGUMENTS
 
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "video2dataset.md").read_text()
@@ -44,6 +45,7 @@ NAMES = [
     *DISTRIBUTORS,
     *BUNDLED,
     *SUBSAMPLERS,
+    *(f"{name}.{key}" for name, model in ARGUMENTS.items() for key in model.model_fields),
     *SiteMetadata.model_fields,
     *(f"storage.{key}" for key in Storage.model_fields),
     *(f"distribution.{key}" for key in Distribution.model_fields),

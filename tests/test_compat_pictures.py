@@ -75,6 +75,7 @@ def framed(served, tmp_path_factory):
     subsamplers = {
         "Resolution": {"args": {"video_size": 128, "resize_mode": "scale,crop,pad"}},
         "AudioRate": {"args": {"sample_rate": 16000, "encode_format": "m4a"}},
+        "FFProbe": {"args": {"extract_keyframes": True}},
     }
     rows = [{"url": "a.mp4"}, {"url": "portrait.mp4"}]
     return output, run(served, output, rows, subsamplers, encode_formats=BOTH)
@@ -106,6 +107,13 @@ def test_a16_what_is_told_of_a_clip_is_true_of_its_own_file(framed):
         assert rendered["encoder"] == "libx264"
     assert table["rendered"][0]["geometry"]["source_width"] == 128
     assert table["rendered"][1]["geometry"]["source_height"] == 160
+
+
+def test_key_frames_of_the_sources_are_kept_with_the_sources(framed):
+    output, table = framed
+    sources = pd.read_parquet(output / "_sources" / "00000.parquet")
+    assert list(sources["probe"][0]["video"]["keyframe_seconds"]) == [0, 1]
+    assert "cuts" not in table.columns
 
 
 def test_c3_a_file_that_fails_under_several_subsamplers_fails_once_with_its_reason(

@@ -209,6 +209,11 @@ class Recipe(Config):
         return self.split is not None and not self.split.keep_whole
 
     @property
+    def keeps_cuts(self) -> bool:
+        """Whether rows stay whole and have the cuts found in them as a column."""
+        return self.split is not None and self.split.keep_whole and self.split.looks
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """What is fetched of a source; nothing when only its metadata are kept."""
         seen = self.is_virtual or (self.render is not None and self.render.images != "none")

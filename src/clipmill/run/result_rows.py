@@ -31,7 +31,7 @@ def result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
 
 
 def clip_row(
-    sample: Sample, clip: Clip, *, is_part: bool, cuts: list[dict[str, Any]]
+    sample: Sample, clip: Clip, *, is_part: bool, cuts: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """The row of a clip.
 
@@ -39,7 +39,7 @@ def clip_row(
         sample: the row it came of.
         clip: what became of it.
         is_part: the sample was split, so that the clip has a key of its own.
-        cuts: those of the sample, kept of a clip that is the whole of it.
+        cuts: those of the sample, where they are kept with a clip that is the whole of it.
     """
     key, uid = sample.key, sample.uid
     if is_part:
@@ -55,7 +55,7 @@ def clip_row(
         "rendered": clip.rendered,
         "source_media": clip.source_media,
         "probe": clip.probe,
-        "cuts": None if is_part else cuts,
+        "cuts": cuts,
         "media": None,
         "subtitles": _subtitle_cells(clip.subtitles),
         **({} if clip.caption is None else {"caption": plain_text(clip.caption)}),

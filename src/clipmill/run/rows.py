@@ -166,7 +166,7 @@ def table_schema(
 
 def _clip_columns(recipe: Recipe) -> list[tuple[str, pa.DataType]]:
     made = ("rendered", RENDERED_TYPE) if recipe.render else ("source_media", MEDIA_TYPE)
-    cuts = [("cuts", CUTS_TYPE)] if recipe.split and recipe.split.keep_whole else []
+    cuts = [("cuts", CUTS_TYPE)] if recipe.keeps_cuts else []
     return [
         ("source_key", pa.string()),
         ("clip_index", pa.int64()),

@@ -209,7 +209,7 @@ class ShardPass:
         """One row for each clip of a sample, or one that tells why there is none."""
         recipe = self._job.recipe
         found = worked.clips.get(sample.key)
-        cuts = found.cuts if found else []
+        cuts = found.cuts if found and recipe.keeps_cuts else None
         rows = []
         for clip in found.clips if found else ():
             row = clip_row(sample, clip, is_part=recipe.makes_parts, cuts=cuts)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from clipmill.cli.options import Debug
+
 
 def command(
     folder: Annotated[
@@ -15,7 +17,7 @@ def command(
             metavar="FOLDER", help="Where it is made; what an earlier demo made there is replaced."
         ),
     ] = Path("demo"),
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Make a small dataset from synthetic videos on a misbehaving local server.
 

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from clipmill.cli.options import add_options
+from clipmill.cli.options import (
+    AsJson,
+    Debug,
+    Extend,
+    Output,
+    Overwrite,
+    Quiet,
+    Resume,
+    add_options,
+)
 from clipmill.cli.report import carry_out
 from clipmill.fetch.options import FetchOptions
 from clipmill.run.recipe import LOCATIONS, ProbeOptions, RunSpec, SourceSpec, WriteSpec
@@ -21,15 +30,13 @@ def _download(
             "folder of media, shards, or Hugging Face dataset: path, glob, brace list or URL.",
         ),
     ],
-    output: Annotated[
-        str, typer.Argument(metavar="OUTPUT", help="Folder of the dataset: path or fsspec URL.")
-    ],
-    resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over.")] = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Add rows that are new.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    output: Output,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    extend: Extend = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
     **settings: Any,
 ) -> None:
     """Turn a list of URLs, a folder of media or shards into a dataset.

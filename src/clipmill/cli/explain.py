@@ -8,21 +8,17 @@ from typing import Annotated
 
 import typer
 
+from clipmill.cli.options import AsJson, Debug, OptionalOutput, OptionalSource
+
 
 def command(
     recipe: Annotated[
         str, typer.Argument(metavar="RECIPE", help="YAML file, or the name of a ready recipe.")
     ],
-    source: Annotated[
-        str | None,
-        typer.Argument(metavar="[SOURCE]", help="Input in place of the recipe's own."),
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Argument(metavar="[OUTPUT]", help="Output folder in place of the recipe's own."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    source: OptionalSource = None,
+    output: OptionalOutput = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Show what a recipe will do, and how often it fetches, decodes and encodes each source.
 

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from clipmill.cli.options import add_options
+from clipmill.cli.options import (
+    AsJson,
+    Debug,
+    Extend,
+    Output,
+    Overwrite,
+    Quiet,
+    Resume,
+    add_options,
+)
 from clipmill.cli.report import carry_out
 from clipmill.core.edit import Edit
 from clipmill.run.recipe import LOCATIONS, RunSpec, SourceSpec, WriteSpec
@@ -20,15 +29,13 @@ def _export(
             help="Clips made by `clipmill split`, or any dataset, folder of media or shards.",
         ),
     ],
-    output: Annotated[
-        str, typer.Argument(metavar="OUTPUT", help="Folder of the dataset: path or fsspec URL.")
-    ],
-    resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over.")] = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Add rows that are new.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    output: Output,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    extend: Extend = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
     **settings: Any,
 ) -> None:
     """Make files of clips: cut, cropped, scaled, at a frame rate, in one encode.

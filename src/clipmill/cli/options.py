@@ -17,6 +17,24 @@ from pydantic_core import PydanticUndefined
 from clipmill.core.config import Config
 from clipmill.core.errors import RecipeError
 
+OptionalSource = Annotated[
+    str | None, typer.Argument(metavar="[SOURCE]", help="Input in place of the recipe's own.")
+]
+OptionalOutput = Annotated[
+    str | None,
+    typer.Argument(metavar="[OUTPUT]", help="Output folder in place of the recipe's own."),
+]
+Output = Annotated[
+    str, typer.Argument(metavar="OUTPUT", help="Folder of the dataset: path or fsspec URL.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Only go on with a run.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start over.")]
+Extend = Annotated[bool, typer.Option("--extend", help="Add rows that are new.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+"""Arguments and options that several commands have."""
+
 _METAVARS: dict[Any, str] = {str: "TEXT", list[str]: "TEXT", int: "INT", float: "FLOAT"}
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clipmill.cli.options import add_options
+from clipmill.cli.options import AsJson, Debug, Quiet, add_options
 from clipmill.cli.report import finish_run
 from clipmill.fetch.options import FetchOptions
 from clipmill.run.recipe import RunSpec
@@ -32,9 +32,9 @@ def _retry(
             "writing their shards anew.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
     **settings: Any,
 ) -> None:
     """Try failed rows of a dataset again; everything else stays as it is.

@@ -6,6 +6,16 @@ from typing import Annotated
 
 import typer
 
+from clipmill.cli.options import (
+    AsJson,
+    Debug,
+    Extend,
+    OptionalOutput,
+    OptionalSource,
+    Overwrite,
+    Quiet,
+    Resume,
+)
 from clipmill.cli.report import finish_run, mode_of
 
 
@@ -18,20 +28,14 @@ def command(  # noqa: PLR0913  # options are arguments here
             "downsample_ml, pretrain_clips, scenes.",
         ),
     ],
-    source: Annotated[
-        str | None,
-        typer.Argument(metavar="[SOURCE]", help="Input in place of the recipe's own."),
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Argument(metavar="[OUTPUT]", help="Output folder in place of the recipe's own."),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over.")] = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Add rows that are new.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    source: OptionalSource = None,
+    output: OptionalOutput = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    extend: Extend = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Carry out a recipe written in YAML.
 

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from clipmill.cli.options import add_options
+from clipmill.cli.options import (
+    AsJson,
+    Debug,
+    Extend,
+    Output,
+    Overwrite,
+    Quiet,
+    Resume,
+    add_options,
+)
 from clipmill.cli.report import carry_out
 from clipmill.run.recipe import (
     LOCATIONS,
@@ -26,15 +35,13 @@ def _split(
             metavar="SOURCE", help="Dataset, folder of media, shards or Hugging Face dataset."
         ),
     ],
-    output: Annotated[
-        str, typer.Argument(metavar="OUTPUT", help="Folder for the clips: path or fsspec URL.")
-    ],
-    resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over.")] = False,
-    extend: Annotated[bool, typer.Option("--extend", help="Add rows that are new.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    output: Output,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    extend: Extend = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
     **settings: Any,
 ) -> None:
     """Find the clips of videos: where scenes end, at fixed lengths, or as a column says.

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from clipmill.cli.options import AsJson, Debug
 from clipmill.core.words import counted
 
 
 def command(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Folder of the dataset.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Show how far a dataset is and how its rows ended."""
     from clipmill.dataset.dataset import Dataset

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipmill.cli.options import AsJson, Debug
 from clipmill.core.words import counted
 from clipmill.io.layout import STATS_SUFFIX
 
@@ -21,8 +22,8 @@ def command(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Folder of the dataset.")],
     quick: Annotated[bool, typer.Option("--quick", help="Do not read and hash the media.")] = False,
     threads: Annotated[int, typer.Option(min=1, metavar="INT", help="Shards read at a time.")] = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Re-read a dataset and compare it with its tables and hashes; exit 1 if they differ."""
     from clipmill.dataset.dataset import Dataset

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from scenedetect import (
@@ -23,11 +24,11 @@ from scenedetect.detector import FlashFilter
 from clipmill.core.request import Frames, Want
 from clipmill.core.time import Span
 from clipmill.demo.media import make_audio
-from clipmill.media.decode import MediaFile
+from clipmill.media.decode import MediaFile, Picture
 from clipmill.steps.split.detector import Cut
 from clipmill.steps.split.find import find_spans
 from clipmill.steps.split.options import SplitOptions
-from scene_media import KINDS, blend, faded, flashed, scene, scenes, write_pictures
+from scene_media import KINDS, blend, faded, flashed, scene, scenes, texture, write_pictures
 
 LENGTHS = [18, 30, 6, 4, 24, 17]
 
@@ -267,3 +268,20 @@ def test_transnet_finds_cuts_and_answers_as_its_authors_code_does(tmp_path: Path
     answers = network.predict_frames(torch.from_numpy(pixels), quiet=True)[0].numpy()
     expected = network.predictions_to_scenes(answers)[1:, 0].tolist()
     assert [cut.number for cut in detect(path, "transnetv2", {})] == expected == [60, 110]
+
+
+@pytest.mark.parametrize("detector", ["content", "adaptive", "histogram", "hash", "transition"])
+@pytest.mark.parametrize("first", [(128, 96), (640, 360)])
+def test_frames_that_change_their_size_or_format_are_seen_all_the_same(
+    detector: str, first: tuple[int, int]
+) -> None:
+    kind = SplitOptions(detector=detector).detector_type()
+    watching = kind(kind.Options.model_validate({}), Fraction(25), fast=False)
+    sizes = [first, (320, 180), (200, 322), (640, 360)]
+    for number in range(40):
+        frame = av.VideoFrame.from_ndarray(texture(number // 10, *sizes[number // 10]), "rgb24")
+        frame = frame.reformat(format=["yuv420p", "yuv444p", "yuvj420p"][number % 3])
+        watching.push(
+            Picture(0, number, number, Fraction(number, 25), 1, True, frame, lambda: None)
+        )
+    watching.finish()

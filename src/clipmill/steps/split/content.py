@@ -11,14 +11,12 @@ from pydantic import Field, field_validator
 
 from clipmill.steps.split.detector import Cut, Detector, DetectorOptions, cut_at
 from clipmill.steps.split.look import (
-    CHEAP_LONG_SIDE,
-    EXACT_LONG_SIDE,
     Array,
     Look,
     Size,
     View,
     cv2,
-    small_size,
+    sizes_of,
 )
 from clipmill.steps.split.scene_length import FilterMode, FlashFilter, SceneLength
 
@@ -155,10 +153,7 @@ class Pairs:
         All have the size that the first one has, even where the picture's size changes later.
         """
         source = picture.source
-        self._sizes = self._sizes or (
-            small_size(source.width, source.height, EXACT_LONG_SIDE),
-            small_size(source.width, source.height, CHEAP_LONG_SIDE),
-        )
+        self._sizes = self._sizes or sizes_of(source)
         before, self._last = self._last, Look(source, *self._sizes)
         return before, self._last
 

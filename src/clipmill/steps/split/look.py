@@ -61,7 +61,7 @@ class Look:
 
     Args:
         source: the frame as it came from the decoder.
-        exact_size: (width, height) to shrink to, in pixels; see ``small_size``.
+        exact_size: (width, height) to shrink to, in pixels; see ``sizes_of``.
         cheap_size: the same for the cheap picture.
     """
 
@@ -87,17 +87,19 @@ class Look:
         Its colours are those of BT.601, whatever the frame says; scores are differences, and
         hardly change by that.
         """
-        bits, full = _PLANAR.get(self._source.format.name, (0, False))
-        if not bits or (self._source.width, self._source.height) == self._exact_size:
+        size = self._cheap_size
+        if size == self._exact_size:
             return self.exact
+        bits, full = _PLANAR.get(self._source.format.name, (0, False))
+        if not bits:  # as the first frame was not
+            return View(cv2.resize(self.exact.bgr, size, interpolation=cv2.INTER_NEAREST))
         if full or self._source.color_range == _FULL_RANGE:
-            y, u, v = (_shrunk(plane, bits, self._cheap_size) for plane in self._source.planes)
+            y, u, v = (_shrunk(plane, bits, size) for plane in self._source.planes)
             return View(cv2.cvtColor(cv2.merge([y, v, u]), cv2.COLOR_YCrCb2BGR))
-        width, height = (side + side % 2 for side in self._cheap_size)
-        sizes = (width, height), (width // 2, height // 2), (width // 2, height // 2)
-        planes = zip(self._source.planes, sizes, strict=True)
+        half = size[0] // 2, size[1] // 2
+        planes = zip(self._source.planes, (size, half, half), strict=True)
         joined = [_shrunk(plane, bits, size).ravel() for plane, size in planes]
-        i420 = np.concatenate(joined).reshape(height * 3 // 2, width)
+        i420 = np.concatenate(joined).reshape(size[1] * 3 // 2, size[0])
         return View(cv2.cvtColor(i420, cv2.COLOR_YUV2BGR_I420))
 
     def keep_cheap(self) -> None:
@@ -113,6 +115,21 @@ def _shrunk(plane: Any, bits: int, size: Size) -> Array:
     pixels = pixels[: plane.height, : plane.width]
     small: Array = cv2.resize(pixels, size, interpolation=cv2.INTER_NEAREST)
     return small if bits == 8 else (small >> (bits - 8)).astype(np.uint8)
+
+
+def sizes_of(source: Any, cheap_long_side: int = CHEAP_LONG_SIDE) -> tuple[Size, Size]:
+    """The sizes that a source is seen at, exactly and cheaply; the same where that is as fast.
+
+    Args:
+        source: its first frame; later ones are made as large, whatever they are.
+        cheap_long_side: longer side of cheap pictures, in pixels.
+    """
+    size = source.width, source.height
+    exact = small_size(*size, EXACT_LONG_SIDE)
+    if exact == size or source.format.name not in _PLANAR:
+        return exact, exact
+    width, height = small_size(*size, cheap_long_side)
+    return exact, (width + width % 2, height + height % 2)  # planes of colour are half as large
 
 
 def small_size(width: int, height: int, long_side: int) -> Size:

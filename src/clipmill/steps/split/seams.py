@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from clipmill.steps.split.content import ContentMeasure, ContentScore
 from clipmill.steps.split.detector import Cut, Detector
-from clipmill.steps.split.look import Look, small_size
+from clipmill.steps.split.look import Look, Size, sizes_of
 
 if TYPE_CHECKING:
     from clipmill.media.decode import Picture
@@ -35,12 +35,13 @@ class Seams:
         self._measure = ContentScore(ContentMeasure.model_validate({}), fast=True)
         self._seen: deque[tuple[Fraction, Look]] = deque()
         self._waiting: deque[Cut] = deque()
+        self._sizes: tuple[Size, Size] | None = None
 
     def push(self, picture: Picture) -> list[Cut]:
         """Look at the next picture; gives the cuts whose seams are known now."""
         source = picture.source
-        size = small_size(source.width, source.height, _LONG_SIDE)
-        look = Look(source, size, size)
+        self._sizes = self._sizes or sizes_of(source, _LONG_SIDE)
+        look = Look(source, *self._sizes)
         look.keep_cheap()
         self._seen.append((picture.seconds, look))
         self._waiting += self._detector.push(picture)

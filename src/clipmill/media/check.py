@@ -11,6 +11,7 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.media.probe import probe
+from clipmill.media.pulse import beat
 from clipmill.media.pyav import as_fraction, open_media
 
 _THUMBNAIL_SIDE = 32
@@ -89,6 +90,7 @@ def _difference(path: Path, promise: Promise) -> str | None:
         video = container.streams.video[0] if promise.frame_count else None
         seen = _Seen(promise)
         for packet in container.demux():
+            beat()
             if packet.stream is video:
                 seen.look(packet)
             elif packet.size:

@@ -14,6 +14,7 @@ import av
 from clipmill.core.time import Span
 from clipmill.media.decode import MediaFile
 from clipmill.media.frame_index import FrameIndex
+from clipmill.media.pulse import beat
 from clipmill.media.pyav import (
     as_fraction,
     known_time,
@@ -84,6 +85,7 @@ class PacketSource:
         _seek(self._pictures, self.video, wanted[0] - back)
         packets = self._pictures.demux(self.video)
         for packet in packets:
+            beat()
             if packet.size == wanted[1] and packet.pts == wanted[0]:
                 yield packet
                 break
@@ -115,6 +117,7 @@ class PacketSource:
         early: list[Any] = []
         _seek(self._sounds, self.audio, int((start - _SEEK_BACK_SECONDS / 2) // base))
         for packet in self._sounds.demux(self.audio):
+            beat()
             if not packet.size or packet.pts is None:
                 continue
             pts = (2 * (packet.pts * scale - first) + unit) // (2 * unit)

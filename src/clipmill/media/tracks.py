@@ -11,6 +11,7 @@ import av
 import numpy as np
 
 from clipmill.media.encoders import SoundCoding, VideoCoding
+from clipmill.media.pulse import beat
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _FORMATS = ("fltp", "flt", "s16", "s16p")
@@ -87,6 +88,7 @@ class VideoTrack:
 
     def _timed(self, packets: list[Any]) -> Iterator[Any]:
         for packet in packets:
+            beat()
             # Not every encoder hands durations through.
             packet.duration = self._durations.pop(packet.pts, packet.duration)
             if self._held is not None:

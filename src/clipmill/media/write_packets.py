@@ -12,6 +12,7 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.media.containers import Container, container_of
+from clipmill.media.pulse import beat
 from clipmill.media.pyav import create_media, translated_errors
 from clipmill.media.remux import copy_stream, exact_start, refuse_mismatch
 
@@ -114,4 +115,5 @@ def merged(
     ]
     # Of the same time, the stream's number decides, so that packets are never compared.
     for _, output, packet in heapq.merge(*runs):
+        beat()
         yield output, packet

@@ -206,7 +206,9 @@ def peers_shards(files, tmp_path):
             for number, name in enumerate(names):
                 key = f"{shard}{number:03d}"
                 row = {"url": f"https://example.org/{name}", "key": key, "status": "success"}
-                rows.append({"caption": f"it is {name}", **row, "error_message": None})
+                # The last two are columns of ours by name, and here somebody else's.
+                more = {"error_message": None, "cuts": "none", "subtitles": "none"}
+                rows.append({"caption": f"it is {name}", **row, **more})
                 told = tmp_path / f"{key}.json"
                 told.write_text(json.dumps({**rows[-1], "video_metadata": {}}))
                 (tmp_path / "text").write_text(f"it is {name}")
@@ -227,6 +229,7 @@ def test_b2_stage_subset_works_on_the_peers_shards_and_keeps_their_keys(
     assert list(table["key"]) == ["00000000", "00000001", "00001000"]
     assert list(table["caption"]) == ["it is a.mp4", "it is portrait.mp4", "it is scenes.mp4"]
     assert [row["frame_count"] for row in table["rendered"]] == [10, 5, 26]
+    assert set(table["input_subtitles"]) == set(table["input_cuts"]) == {"none"}
     assert numbers(tmp_path / "out/00000/00000000.mp4") == list(range(0, 20, 2))
 
 

@@ -17,7 +17,7 @@ from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX, read_mani
 from clipmill.media.containers import AUDIO_ONLY, CONTAINERS
 from clipmill.run.input import Input, last_input
 from clipmill.run.recipe import ORIGINAL, Recipe
-from clipmill.sources.base import CUTS_COLUMN, MEDIA_COLUMN
+from clipmill.sources.base import CUTS_COLUMN, MEDIA_COLUMN, SPAN_COLUMN
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
 
@@ -130,14 +130,20 @@ def check_columns(recipe: Recipe, given: Input) -> None:
     Raises:
         OutputError: a column has the name of media where both become columns; names it and the
             ways out.
-        RecipeError: clips of links would have nothing to be made of later, or there are no cuts
-            to split by.
+        RecipeError: clips of links would have nothing to be made of later, there are no cuts to
+            split by, or what is to be split are stretches of files.
     """
     names = given.source.schema().names
     if recipe.split and recipe.split.detector == "cuts" and CUTS_COLUMN not in names:
         raise RecipeError(
             "The input has no kept cuts to split by. Find them first: split with a detector and "
             "keep_whole, which keeps them in the column cuts."
+        )
+    if recipe.split and SPAN_COLUMN in names and CUTS_COLUMN not in names:
+        raise RecipeError(
+            "The input is clips that are not rendered, and these cannot be split further. Split "
+            "what they were split from in another way, or make files of them first "
+            "(clipmill export)."
         )
     if recipe.is_virtual and MEDIA_COLUMN not in names:
         raise RecipeError(

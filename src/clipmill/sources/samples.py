@@ -36,6 +36,12 @@ _RENAMED = {
     "input_source_key": "source_key",
     "input_clip_index": "clip_index",
 }
+_FIELDS = {
+    "input_span": {"start_ticks", "end_ticks", "timescale"},
+    "input_subtitles": {"language", "start_seconds", "end_seconds", "text"},
+    "input_cuts": {"frame_rate", "number", "seconds"},
+}
+"""What structs in these columns have; other programs use the names for something else."""
 _PLACES = "input_source_media"
 _DROPPED = frozenset(
     {
@@ -137,27 +143,28 @@ def _shaped(rows: pa.Table, parent: str) -> pa.Table:
     made: dict[str, Any] = {}
     for field in rows.schema:
         if field.name not in _DROPPED:
-            is_foreign = field.name == "input_cuts" and not _are_cuts(field.type)
-            new = field.name if is_foreign else _RENAMED.get(field.name, field.name)
+            new = _RENAMED.get(field.name, field.name) if _is_ours(field) else field.name
             made[new] = rows.column(field.name)
     if "input_key" in names:
         made.setdefault("source_key", rows.column("input_key"))
-    own = rows.column(MEDIA_COLUMN).to_pylist() if MEDIA_COLUMN in names else []
-    if own and _PLACES in names:
+    # What has media of its own is no stretch of anything else any more.
+    if _PLACES not in names:
+        made.pop(SPAN_COLUMN, None)
+    elif MEDIA_COLUMN in names:
+        own = rows.column(MEDIA_COLUMN).to_pylist()
         made[MEDIA_COLUMN] = _media(own, rows.column(_PLACES).to_pylist(), parent)
-    if own and SPAN_COLUMN in made:
-        # What has media of its own is no stretch of anything else any more.
-        made[SPAN_COLUMN] = _without(made[SPAN_COLUMN], [bool(mine) for mine in own])
+        if SPAN_COLUMN in made:
+            made[SPAN_COLUMN] = _without(made[SPAN_COLUMN], [bool(mine) for mine in own])
     return pa.table(made)
 
 
-def _are_cuts(kind: pa.DataType) -> bool:
-    """Whether a column called ``cuts`` is clipmill's, not video2dataset's or anybody else's."""
-    return (
-        pa.types.is_list(kind)
-        and pa.types.is_struct(kind.value_type)
-        and kind.value_type.get_field_index("number") >= 0
-    )
+def _is_ours(field: pa.Field[Any]) -> bool:
+    """Whether a column with a name of clipmill's holds what clipmill writes there."""
+    needed = _FIELDS.get(field.name)
+    if needed is None:
+        return True
+    kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+    return pa.types.is_struct(kind) and needed <= {part.name for part in kind}
 
 
 def _media(own: list[Any], places: list[Any], parent: str) -> pa.Array[Any]:

@@ -60,6 +60,7 @@ for _name in DETECTORS:
         f"peer {_name} pyav": lambda path, name=_name: peer(path, name, "pyav"),
         f"peer {_name} opencv": lambda path, name=_name: peer(path, name, "opencv"),
     }
+WAYS["ours transition"] = lambda path: ours(path, "transition")
 DEFAULT = ("bare decoding", *(way for way in WAYS if "content" in way or "adaptive" in way))
 
 

@@ -43,6 +43,14 @@ def test_what_each_source_costs(videos, tmp_path, steps, costs):
     assert not (tmp_path / "out").exists()
 
 
+def test_sources_that_stay_whole_and_images_are_told_of(videos, tmp_path):
+    steps = {"split": {"keep_whole": True}, "render": {"images": "first"}}
+    write = {"to": str(tmp_path / "out"), "encode_formats": {}}
+    found = explain(load_recipe({"source": {"path": videos}, **steps, "write": write}))
+    assert found.steps[2] == "find cuts by content and keep them; no clips"
+    assert found.steps[-1] == "write images"
+
+
 def test_links_are_fetched_once(tmp_path):
     table = tmp_path / "links.csv"
     table.write_text("url\nhttps://example.org/a.mp4\n")

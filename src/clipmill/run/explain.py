@@ -87,7 +87,10 @@ def explain(recipe: Recipe) -> Explanation:
 
 def _steps(recipe: Recipe, *, is_here: bool) -> list[str]:
     steps = ["use media where they lie" if is_here else "download", "probe"]
-    if recipe.split is not None:
+    if recipe.split is not None and recipe.split.keep_whole:
+        if recipe.split.looks:
+            steps.append(f"find cuts by {recipe.split.detector} and keep them; no clips")
+    elif recipe.split is not None:
         lengths = f"{float(recipe.split.min_seconds):g} s or longer"
         if recipe.split.max_seconds is not None:
             lengths += f", {float(recipe.split.max_seconds):g} s at the most"
@@ -96,7 +99,8 @@ def _steps(recipe: Recipe, *, is_here: bool) -> list[str]:
         given = recipe.render.model_dump(mode="json", exclude_defaults=True)
         told = ", ".join(f"{name} {value}" for name, value in given.items())
         steps.append(f"render ({told})" if told else "render")
-    kept = ", ".join(recipe.write.encode_formats.values())
+    images = recipe.render is not None and recipe.render.images != "none"
+    kept = ", ".join([*recipe.write.encode_formats.values(), *["images"] * images])
     steps.append("write a table of clips" if recipe.is_virtual else f"write {kept or 'a table'}")
     return steps
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from clipmill.core.errors import RecipeError
+from clipmill.core.errors import MissingExtra, RecipeError
 from clipmill.demo.media import make_video
 from clipmill.run.explain import explain
 from clipmill.run.ready import find_recipe, ready_names
@@ -75,4 +75,13 @@ def test_a_detector_that_is_not_there_is_refused_before_anything_is_written(vide
         told(videos, tmp_path, split={"detector": "adaptiv"})
     with pytest.raises(RecipeError, match="Did you mean 'threshold'"):
         told(videos, tmp_path, split={"detector_options": {"thresold": 3}})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_library_that_is_missing_is_told_before_anything_is_written(
+    videos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
+    with pytest.raises(MissingExtra, match=r'pip install "clipmill\[scenes\]"'):
+        told(videos, tmp_path, split={"detector": "content"})
     assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from clipmill.core.errors import InputError, OutputError, RecipeError
-from clipmill.core.extras import require
+from clipmill.core.extras import check_installed
 from clipmill.core.registry import load, nearest
 from clipmill.fetch.sites_options import check_site_options
 from clipmill.formats.base import ShardFormat
@@ -112,16 +112,17 @@ def check_recipe(recipe: Recipe) -> None:
         )
     if recipe.split is not None and recipe.split.looks:
         recipe.split.parsed_detector_options()
+        detector = f"detector {recipe.split.detector!r}"
+        check_installed(recipe.split.detector_type().needs, used_by=detector)
     layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
-    for module, extra in layout.needs:
-        require(module, extra=extra, used_by=f"format {layout.name!r}")
+    check_installed(layout.needs, used_by=f"format {layout.name!r}")
     if recipe.download.cookies_file or recipe.download.proxy:
         from clipmill.fetch.client import check_access  # it brings aiohttp, which workers need
 
         check_access(recipe.download)
     check_site_options(recipe.download.site_options)
     if recipe.run.wandb is not None:
-        require("wandb", extra="wandb", used_by="--wandb")
+        check_installed([("wandb", "wandb")], used_by="--wandb")
 
 
 def check_columns(recipe: Recipe, given: Input) -> None:

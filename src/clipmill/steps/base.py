@@ -1,4 +1,4 @@
-"""What every step is: settings with a name, and the optional libraries it needs."""
+"""What every step is: settings with a name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ class Step(Config):
 
     Attributes:
         name: what recipes call the step.
-        extras: extras of clipmill whose libraries it may import, lazily.
     """
 
     name: ClassVar[str]
-    extras: ClassVar[tuple[str, ...]] = ()
 
 
 class Split(Step):

@@ -56,7 +56,8 @@ class Detector(ABC):
     """
 
     Options: ClassVar[type[DetectorOptions]] = DetectorOptions
-    extras: ClassVar[tuple[str, ...]] = ("scenes",)
+    needs: ClassVar[tuple[tuple[str, str], ...]] = (("cv2", "scenes"),)
+    """Optional modules it looks with, each with the extra of clipmill that brings it."""
     wants: ClassVar[Frames] = Frames()
 
     def __init__(self, options: DetectorOptions, frame_rate: Fraction, *, fast: bool) -> None:

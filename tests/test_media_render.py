@@ -203,6 +203,13 @@ def test_sound_alone_is_cut_to_the_sample(tmp_path):
         render(source, [(0, 1)], tmp_path)
 
 
+@pytest.mark.parametrize("extension", ["mp3", "aac"])
+def test_start_up_that_an_encoder_adds_to_slow_sound_is_no_fault(tmp_path, extension):
+    source = make_audio(tmp_path / "a.m4a", seconds=1)
+    (clip,) = render(source, [(0, 1)], tmp_path, {"audio": extension}, audio_sample_rate=8000)
+    assert clip.members[extension].size > 1000
+
+
 @pytest.fixture
 def late_sound(tmp_path):
     """A video of 4 s whose sound is heard from 0.7 to 2.2 s, after the encoder's start-up."""

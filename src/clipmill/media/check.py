@@ -20,6 +20,8 @@ _DIFFERENT = 12
 # Containers round times to milliseconds, and sound ends with a whole packet.
 _PICTURE_SECONDS = Fraction(2, 1000)
 _SOUND_SECONDS = Fraction(1, 10)
+# An mp3 and raw AAC count an encoder's start-up, and what fills the last packet, as sound.
+_START_UP_PACKETS = {"mp3": 5, "mp3float": 5, "aac": 2}
 
 Thumbnail = np.ndarray[Any, Any]
 
@@ -79,7 +81,7 @@ def check_file(path: Path, promise: Promise) -> dict[str, Any]:
         problem = error.message
     if problem:
         raise ProcessError(
-            f"{path.name} was made but is not what it should be: {problem}",
+            f"the {path.suffix[1:]} was made but is not what it should be: {problem}",
             error_class="clip_check_failed",
         )
     return facts.row()
@@ -111,6 +113,7 @@ class _Seen:
         self._start: Fraction | None = None
         self._sound_start: Fraction | None = None
         self._sound_end = Fraction(0)
+        self._start_up = Fraction(0)
         self._thumbnails: list[Thumbnail | None] = [None, None]
 
     def look(self, packet: Any) -> None:
@@ -141,7 +144,10 @@ class _Seen:
         if self._sound_start is None:
             # What lies before zero is an encoder's start-up, which players skip.
             self._sound_start = max(packet.pts * base, Fraction(0))
-        self._sound_end = max(self._sound_end, (packet.pts + (packet.duration or 0)) * base)
+        duration = (packet.duration or 0) * base
+        self._sound_end = max(self._sound_end, packet.pts * base + duration)
+        count = _START_UP_PACKETS.get(packet.stream.codec_context.name, 0)
+        self._start_up = max(self._start_up, count * duration)
 
     def _place(self, seconds: Fraction) -> int | None:
         """0 for the first picture, 1 for the last, None for any other."""
@@ -174,6 +180,6 @@ class _Seen:
         if self._sound_start is None:
             return "it has no sound"
         lasts = self._sound_end - self._sound_start
-        if abs(lasts - meant) > _SOUND_SECONDS:
+        if abs(lasts - meant) > max(_SOUND_SECONDS, self._start_up):
             return f"its sound lasts {float(lasts):g} s, not {float(meant):g} s"
         return None

@@ -1,6 +1,7 @@
 """What one row says or holds never stops the others, nor poisons a resumed run."""
 
 import datetime
+import json
 
 import pyarrow as pa
 import pytest
@@ -8,7 +9,9 @@ import pytest
 import clipmill
 from clipmill.core.errors import DownloadError, InputError
 from clipmill.core.outcome import Outcome
+from clipmill.run.recipe import load_recipe
 from clipmill.run.rows import info_row
+from clipmill.run.runner import run_recipe
 
 HERE = {"allow_private_addresses": True, "quiet": True, "retries": 0}
 
@@ -55,6 +58,26 @@ def test_a_span_that_is_none_fails_its_row_alone(origin, write_csv, tmp_path, ce
     rows = [{"url": origin.url("a.mp4"), "cut": cut} for cut in (cell, "[[0, 1]]")]
     data = clipmill.download(write_csv(rows), tmp_path / "out", clip_col="cut", **HERE)
     assert data.table().column("error_class").to_pylist() == ["invalid_span", None]
+
+
+def test_a_span_that_is_none_costs_its_clip_alone_where_spans_become_clips(
+    origin, write_csv, tmp_path
+):
+    flood = json.dumps([[0, 0.1]] * 100_001)
+    spans = "[[0, 0.1], [2, 1], ['nan', 1], [0.1, 0.2]]"
+    rows = [{"url": origin.url("a.mp4"), "cut": cell} for cell in (spans, flood)]
+    recipe = {
+        "source": {"table": str(write_csv(rows)), "clip_col": "cut"},
+        "steps": [
+            {"download": {"allow_private_addresses": True}},
+            {"split": {"detector": "column"}},
+            {"render": {}},
+        ],
+        "write": {"to": str(tmp_path / "out")},
+    }
+    run_recipe(load_recipe(recipe), quiet=True)
+    classes = clipmill.open(tmp_path / "out").table().column("error_class").to_pylist()
+    assert classes == [None, "invalid_span", "invalid_span", None, "too_many_clips"]
 
 
 def test_modules_in_the_working_directory_are_not_run(origin, tmp_path, monkeypatch):

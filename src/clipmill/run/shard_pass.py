@@ -157,11 +157,19 @@ class ShardPass:
         finally:
             await _end(set(works.values()))
 
+    def _shared(self, sample: Sample) -> Any:
+        """What rows with the same source have in common; None for a row that must stand alone."""
+        try:
+            spans_of(sample, self._job.recipe.split)
+        except ProcessError:
+            return None  # its failure is its own
+        return (sample.url, sample.media) if sample.url else None
+
     def _start_sources(self, samples: list[Sample], first: int) -> dict[int, SourceWork]:
         """One work per distinct source of the rows still to do, shared by its rows."""
         rows_of: dict[Any, list[int]] = {}
         for row in range(first, len(samples)):
-            shared = None if row in self._carried else _shared_source(samples[row])
+            shared = None if row in self._carried else self._shared(samples[row])
             rows_of.setdefault(shared or row, []).append(row)
         works: dict[int, SourceWork] = {}
         for rows in rows_of.values():
@@ -276,15 +284,6 @@ class ShardPass:
 def _repeated(table: pa.Table, counts: list[int]) -> pa.Table:
     """Each row as often as there are clips of it."""
     return table.take(np.repeat(np.arange(len(counts)), counts))
-
-
-def _shared_source(sample: Sample) -> Any:
-    """What rows with the same source have in common; None for a row that must stand alone."""
-    try:
-        spans_of(sample)
-    except ProcessError:
-        return None  # its failure is its own
-    return (sample.url, sample.media) if sample.url else None
 
 
 async def _in_thread(function: Callable[..., Returned], *arguments: Any) -> Returned:

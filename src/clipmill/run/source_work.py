@@ -23,6 +23,8 @@ from clipmill.run.clips import MemberFile, SourceClips
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import fetch_row
 from clipmill.run.scratch import ScratchFiles
+from clipmill.steps.split.options import SplitOptions
+from clipmill.steps.split.spans import check_count
 
 UNPROBED_PER_SLOT = 2
 
@@ -226,7 +228,7 @@ class SourceWork:
             url=first.url or "",
             target=target,
             modalities=modalities,
-            spans=_all_spans(self._samples),
+            spans=_all_spans(self._samples, self._bench.recipe.split),
             media=main,
         )
         fetched = await self._bench.router.fetch(request, self._holding)
@@ -291,21 +293,31 @@ def _pick_media(
     return (sounds or media)[0], None
 
 
-def spans_of(sample: Sample) -> list[Span]:
-    """The spans a row asks for.
+def spans_of(sample: Sample, split: SplitOptions | None) -> list[Span]:
+    """The spans a row asks for, those alone that are some where each becomes a clip of its own.
 
     Raises:
-        ProcessError: one of them is not a span.
+        ProcessError: one of them is not a span, or there are more than may become clips.
     """
-    try:
-        return [Span.parse(pair) for pair in sample.spans or ()]
-    except ValueError as error:
-        raise ProcessError(f"clip column: {error}", error_class="invalid_span") from error
+    become_clips = split is not None and split.detector == "column"
+    if split is not None and become_clips:
+        check_count(len(sample.spans or ()), split)
+    found = []
+    for pair in sample.spans or ():
+        try:
+            found.append(Span.parse(pair))
+        except ValueError as error:
+            if not become_clips:
+                message = f"clip column: {error}"
+                raise ProcessError(message, error_class="invalid_span") from error
+    return found
 
 
-def _all_spans(samples: list[Sample]) -> tuple[tuple[float, float], ...]:
+def _all_spans(
+    samples: list[Sample], split: SplitOptions | None
+) -> tuple[tuple[float, float], ...]:
     """Union of the spans that rows of one source ask for; empty when any wants the whole."""
-    found = [spans_of(sample) for sample in samples]
+    found = [spans_of(sample, split) for sample in samples]
     if not all(found):
         return ()
     every = {(span.start_seconds, span.end_seconds) for spans in found for span in spans}

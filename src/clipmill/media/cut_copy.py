@@ -188,7 +188,7 @@ def _check(path: Path, frame_count: int, digest: int | None, source: Probe) -> d
         facts = probe_container(container, path)
     if count != frame_count or digest not in (None, seen):
         raise ProcessError(
-            f"{path.name} was made but holds {count} frames, which are not the {frame_count} of "
+            f"the clip was made but holds {count} frames, which are not the {frame_count} of "
             "the source",
             error_class="clip_check_failed",
         )

@@ -108,7 +108,7 @@ class MediaFile:
             self.frames, self.sound = walk(self._container, video, audio)
             if self.frames is None and self.sound is None:
                 raise ProcessError(
-                    f"{self.path.name} holds no frame and no sound that could be decoded",
+                    "it holds no frame and no sound that could be decoded",
                     error_class="no_packets",
                 )
             self._stack = stack.pop_all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -56,11 +55,11 @@ def probe_container(container: Any, path: Path | str, *, keyframes: bool = False
     sounds = sorted(container.streams.audio, key=lambda stream: stream is not first)
     streams = [*([video] if video else []), *sounds]
     timelines = read_timelines(container, streams, path, keyframes=keyframes)
-    _refuse_unusable(path, streams, timelines)
+    _refuse_unusable(streams, timelines)
     video_facts = _video_facts(container, video, timelines[video.index]) if video else None
     audio = [_audio_facts(stream, timelines[stream.index]) for stream in sounds]
     if video_facts and _is_undecodable(video_facts):
-        _refuse_without_memory(path, video_facts)
+        _refuse_without_memory(video_facts)
     main = (
         timelines[streams[0].index]
         if video
@@ -79,21 +78,18 @@ def probe_container(container: Any, path: Path | str, *, keyframes: bool = False
     )
 
 
-def _refuse_unusable(
-    path: Path | str, streams: Sequence[Any], timelines: dict[int, Timeline]
-) -> None:
-    name = os.path.basename(path)
+def _refuse_unusable(streams: Sequence[Any], timelines: dict[int, Timeline]) -> None:
     if not streams:
-        raise ProcessError(f"{name} holds nothing but pictures", error_class="no_streams")
+        raise ProcessError("it holds nothing but pictures", error_class="no_streams")
     if not any(line.count for line in timelines.values()):
         broken = any(line.missing for line in timelines.values())
         raise ProcessError(
-            f"{name} announces {len(streams)} streams, but holds no data of any",
+            f"it announces {len(streams)} streams, but holds no data of any",
             error_class="truncated" if broken else "no_packets",
         )
     if streams[0].codec_context is None:
         raise ProcessError(
-            f"{name}: there is no decoder for its {streams[0].type}",
+            f"there is no decoder for its {streams[0].type}",
             error_class="unsupported_codec",
         )
 
@@ -184,7 +180,7 @@ def _is_undecodable(video: VideoFacts) -> bool:
     return video.pixel_format is None or not video.width
 
 
-def _refuse_without_memory(path: Path | str, video: VideoFacts) -> None:
+def _refuse_without_memory(video: VideoFacts) -> None:
     """Tell a broken picture from one there was no memory for, which libav does not tell.
 
     Raises:
@@ -196,8 +192,7 @@ def _refuse_without_memory(path: Path | str, video: VideoFacts) -> None:
         mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except OSError as error:
         raise ProcessError(
-            f"{os.path.basename(path)}: there is not enough memory to decode "
-            f"{video.coded_width}x{video.coded_height} video",
+            f"there is not enough memory to decode {video.coded_width}x{video.coded_height} video",
             error_class="out_of_memory",
         ) from error
 

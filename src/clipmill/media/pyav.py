@@ -75,7 +75,7 @@ def open_media(path: Path | str, *, unseen: bool = False) -> Iterator[Any]:
             **(_UNSEEN if unseen else {}),
             **_METADATA_ARGUMENTS,
         ) as container:
-            _check_streams(container, path)
+            _check_streams(container)
             yield container
 
 
@@ -117,7 +117,7 @@ def translated_errors(path: Path | str, *, writing: bool = False) -> Iterator[No
                     raise OSError(code, os.strerror(code)) from error
                 messages = [message.strip() for _, _, message in logs]
                 if writing:
-                    raise _encode_failed(error, path, messages) from error
+                    raise _encode_failed(error, messages) from error
                 raise _translate(error, path, messages) from error
     finally:
         av.logging.set_level(previous[0])
@@ -207,9 +207,9 @@ def _is_default(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.default)
 
 
-def _check_streams(container: Any, path: Path | str) -> None:
+def _check_streams(container: Any) -> None:
     if not container.streams.video and not container.streams.audio:
-        raise ProcessError(f"{_name(path)} holds neither video nor audio", error_class="no_streams")
+        raise ProcessError("it holds neither video nor audio", error_class="no_streams")
     for stream in container.streams:
         context = stream.codec_context
         if context is None:
@@ -219,7 +219,7 @@ def _check_streams(container: Any, path: Path | str) -> None:
             continue
         if context.width * context.height > MAX_PIXELS:
             raise ProcessError(
-                f"{_name(path)} is {context.width}x{context.height}, more than the "
+                f"it is {context.width}x{context.height}, more than the "
                 f"{MAX_PIXELS} pixels that are decoded",
                 error_class="too_many_pixels",
             )
@@ -247,16 +247,16 @@ def _translate(error: Exception, path: Path | str, messages: list[str]) -> Proce
     reason = getattr(error, "strerror", None) or str(error)
     words = _EXPLANATIONS.get(error_class) or "; ".join(dict.fromkeys(messages[-3:]))
     return ProcessError(
-        f"{_name(path)} cannot be read as video or audio: {reason}" + f" ({words})" * bool(words),
+        f"it cannot be read as video or audio: {reason}" + f" ({words})" * bool(words),
         error_class=error_class,
     )
 
 
-def _encode_failed(error: Exception, path: Path | str, messages: list[str]) -> ProcessError:
+def _encode_failed(error: Exception, messages: list[str]) -> ProcessError:
     reason = getattr(error, "strerror", None) or str(error)
     words = "; ".join(dict.fromkeys(messages[-3:]))
     return ProcessError(
-        f"{_name(path)} cannot be written: {reason}" + f" ({words})" * bool(words),
+        f"it cannot be written: {reason}" + f" ({words})" * bool(words),
         error_class="encode_failed",
     )
 
@@ -264,10 +264,6 @@ def _encode_failed(error: Exception, path: Path | str, messages: list[str]) -> P
 def _is_mp4(path: Path | str) -> bool:
     with open(path, "rb") as file:
         return file.read(8)[4:] in _MP4_BOXES
-
-
-def _name(path: Path | str) -> str:
-    return os.path.basename(path)
 
 
 # Tags in other encodings than UTF-8 must not make a file unreadable; PyAV 19 sees to it itself.

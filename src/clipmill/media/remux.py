@@ -96,9 +96,7 @@ def transcode_audio(source: Path, target: Path, *, extension: str) -> None:
     with open_media(source) as reader:
         stream = main_audio(reader)
         if stream is None or stream.codec_context is None:
-            raise ProcessError(
-                f"{source.name} has no sound that can be decoded", error_class="no_audio_stream"
-            )
+            raise ProcessError("it has no sound that can be decoded", error_class="no_audio_stream")
         with create_media(target, kind.muxer, dict(kind.options)) as writer:
             encoder = _add_encoder(writer, stream, str(kind.encoder))
             resampler = av.AudioResampler(

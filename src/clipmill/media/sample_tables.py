@@ -40,7 +40,7 @@ def refuse_impossible_tables(path: Path | str) -> None:
         samples = sum(_uncovered_samples(data, *box) for box in _boxes(data, 0, size))
     if samples > max(_CHEAP_SAMPLES, size * _SAMPLES_PER_BYTE):
         raise ProcessError(
-            f"{os.path.basename(path)} announces {samples} samples, which {size} bytes cannot hold",
+            f"it announces {samples} samples, which {size} bytes cannot hold",
             error_class="truncated",
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import clipmill
-from clipmill.core.errors import RecipeError
+from clipmill.core.errors import InputError, RecipeError
 from clipmill.dataset.verify import verify_dataset
 from clipmill.demo.media import make_video
 from clipmill.run.recipe import Recipe, load_recipe
@@ -139,10 +139,9 @@ def test_clips_find_their_sources_where_the_parent_lies_now(clips, tmp_path):
     parent = clips.folder.local().parent / "raw"
     parent.rename(moved)
     try:
-        lost = clips.export(tmp_path / "lost", **EDIT, failure_budget=1, quiet=True)
-        row = lost.table(["status", "error_message"]).to_pylist()[0]
-        assert row["status"] == "failed_to_download"
-        assert str(parent) in row["error_message"]
+        with pytest.raises(InputError, match=f"{parent}.*parent"):
+            clips.export(tmp_path / "lost", **EDIT, quiet=True)
+        assert not (tmp_path / "lost").exists()
         found = clips.export(tmp_path / "found", **EDIT, parent=str(moved), quiet=True)
         assert found.stats["00000"]["successes"] == 4
     finally:
@@ -193,3 +192,24 @@ def test_links_cannot_be_split_without_keeping_anything_of_them(tmp_path):
 
 def test_a_step_that_is_not_there_leaves_fingerprints_as_they_were():
     assert "split" not in Recipe().identity()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"encode_formats": {"video": "webm"}}, "h264 video cannot be put into webm"),
+        ({"audio_codec": "opus", "encode_formats": {"audio": "m4a"}}, "opus sound cannot"),
+    ],
+)
+def test_codecs_that_their_container_does_not_hold_are_said_before(
+    clips, tmp_path, settings, words
+):
+    with pytest.raises(RecipeError, match=words):
+        clips.export(tmp_path / "out", quiet=True, **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_splitting_by_a_column_needs_one(videos, tmp_path):
+    clipmill.download(videos, tmp_path / "raw", quiet=True)
+    with pytest.raises(RecipeError, match="clip_col"):
+        clipmill.open(tmp_path / "raw").split(tmp_path / "out", detector="column", quiet=True)

@@ -9,14 +9,13 @@ from fractions import Fraction
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames
-from clipmill.media.containers import AUDIO_ONLY, container_of
+from clipmill.media.containers import AUDIO_ONLY, container_of, holds_sound
 from clipmill.media.encoders import (
     SoundCoding,
     VideoCoding,
     choose_sound,
     choose_video,
     gop_size,
-    holds_sound,
 )
 from clipmill.media.framing import Box, Framing, plan_framing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.media.facts import Probe
 
@@ -104,6 +105,44 @@ def container_of(extension: str) -> Container:
             f"{', '.join(CONTAINERS)}, or 'original' to keep every file as it came",
             error_class="container_mismatch",
         ) from None
+
+
+def holds_sound(edit: Edit, extension: str) -> bool:
+    """Whether a container holds the codec of sound that is asked for, if one is."""
+    wanted = edit.audio_codec
+    if wanted in (None, "copy", "none"):
+        return True
+    return container_of(extension).holds_audio("pcm_s16le" if wanted == "pcm" else str(wanted))
+
+
+def refuse_video_codec(edit: Edit, extension: str) -> None:
+    """Refuse a codec of video that its container does not hold.
+
+    Raises:
+        ProcessError: it does not (``container_mismatch``).
+    """
+    codec = edit.video_codec
+    if not container_of(extension).holds_video(codec):
+        holders = [name for name, kind in CONTAINERS.items() if kind.holds_video(codec)]
+        raise ProcessError(
+            f"{codec} video cannot be put into {extension}; choose another codec, or "
+            f"one of the containers {', '.join(holders)}",
+            error_class="container_mismatch",
+        )
+
+
+def refuse_sound_codec(edit: Edit, extension: str) -> None:
+    """Refuse a codec of sound that its container does not hold.
+
+    Raises:
+        ProcessError: it does not (``container_mismatch``).
+    """
+    if not holds_sound(edit, extension):
+        raise ProcessError(
+            f"{edit.audio_codec} sound cannot be put into {extension}; its own choice is "
+            f"{container_of(extension).encoder}",
+            error_class="container_mismatch",
+        )
 
 
 def original_extension(probe: Probe) -> str:

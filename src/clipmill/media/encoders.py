@@ -12,7 +12,7 @@ import av
 
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
-from clipmill.media.containers import CONTAINERS, Container, container_of
+from clipmill.media.containers import container_of, refuse_sound_codec, refuse_video_codec
 
 _SOFTWARE = {
     "h264": "libx264",
@@ -97,14 +97,7 @@ def choose_video(edit: Edit, extension: str) -> VideoCoding:
         ProcessError: the container does not hold the codec (``container_mismatch``), or the
             encoder named is not there or does not work (``encoder_unavailable``).
     """
-    kind = container_of(extension)
-    if not kind.holds_video(edit.video_codec):
-        holders = [name for name, kind in CONTAINERS.items() if kind.holds_video(edit.video_codec)]
-        raise ProcessError(
-            f"{edit.video_codec} video cannot be put into {extension}; choose another codec, or "
-            f"one of the containers {', '.join(holders)}",
-            error_class="container_mismatch",
-        )
+    refuse_video_codec(edit, extension)
     name, note = _SOFTWARE[edit.video_codec], None
     if edit.encoder == "hardware":
         proven = next((n for n in _HARDWARE[edit.video_codec] if not encoder_trouble(n)), None)
@@ -137,8 +130,8 @@ def choose_sound(edit: Edit, extension: str, rate: int, channels: int, layout: s
     Raises:
         ProcessError: the container does not hold the codec (``container_mismatch``).
     """
-    kind = container_of(extension)
-    name = _audio_encoder(edit, kind, extension)
+    refuse_sound_codec(edit, extension)
+    name = _AUDIO.get(str(edit.audio_codec), str(container_of(extension).encoder))
     codec: Any = av.Codec(name, "w")
     rate = edit.audio_sample_rate or rate
     rates = codec.audio_rates
@@ -194,24 +187,6 @@ def _encode_a_little(name: str) -> int:
             frame.pts = number
         count += len(context.encode(frame))
     return count
-
-
-def holds_sound(edit: Edit, extension: str) -> bool:
-    """Whether a container holds the codec of sound that is asked for, if one is."""
-    wanted = edit.audio_codec
-    if wanted in (None, "copy", "none"):
-        return True
-    return container_of(extension).holds_audio("pcm_s16le" if wanted == "pcm" else str(wanted))
-
-
-def _audio_encoder(edit: Edit, kind: Container, extension: str) -> str:
-    if not holds_sound(edit, extension):
-        raise ProcessError(
-            f"{edit.audio_codec} sound cannot be put into {extension}; its own choice is "
-            f"{kind.encoder}",
-            error_class="container_mismatch",
-        )
-    return _AUDIO.get(str(edit.audio_codec), str(kind.encoder))
 
 
 def _quality(edit: Edit, default: str) -> str:

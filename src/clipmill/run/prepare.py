@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from clipmill.core.errors import InputError, OutputError, RecipeError
+from clipmill.core.errors import InputError, OutputError, ProcessError, RecipeError
 from clipmill.core.extras import check_installed
 from clipmill.core.registry import load, nearest
 from clipmill.fetch.sites_options import check_site_options
@@ -14,7 +14,12 @@ from clipmill.formats.base import ShardFormat
 from clipmill.formats.tables import check_column_names
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX, read_manifest
-from clipmill.media.containers import AUDIO_ONLY, CONTAINERS
+from clipmill.media.containers import (
+    AUDIO_ONLY,
+    CONTAINERS,
+    refuse_sound_codec,
+    refuse_video_codec,
+)
 from clipmill.run.input import Input, last_input
 from clipmill.run.recipe import ORIGINAL, Recipe
 from clipmill.sources.base import CUTS_COLUMN, MEDIA_COLUMN, SPAN_COLUMN
@@ -91,8 +96,8 @@ def check_recipe(recipe: Recipe) -> None:
     """Refuse recipes whose parts do not fit together or are not installed.
 
     Raises:
-        RecipeError: two modalities under one extension, no output folder, or a detector that is
-            not there or has no such settings.
+        RecipeError: two modalities under one extension, codecs that do not go into it, no output
+            folder, or a detector that is not there or has no such settings.
         MissingExtra: the detector, the format or a reporter needs a library that is not installed.
     """
     if not recipe.write.to:
@@ -110,6 +115,7 @@ def check_recipe(recipe: Recipe) -> None:
             f"encode_formats gives {extensions[0]!r} to two modalities; their files need "
             "different extensions, such as video=mp4,audio=m4a."
         )
+    _check_codecs(recipe)
     if recipe.split is not None and recipe.split.looks:
         recipe.split.parsed_detector_options()
         detector = f"detector {recipe.split.detector!r}"
@@ -125,14 +131,27 @@ def check_recipe(recipe: Recipe) -> None:
         check_installed([("wandb", "wandb")], used_by="--wandb")
 
 
+def _check_codecs(recipe: Recipe) -> None:
+    edit, wanted = recipe.render, recipe.write.encode_formats
+    main = wanted.get("video") or wanted.get("audio") or ORIGINAL
+    if edit is None or edit.precision != "exact" or main == ORIGINAL:
+        return
+    try:
+        if "video" in wanted:
+            refuse_video_codec(edit, main)
+        refuse_sound_codec(edit, main)
+    except ProcessError as error:
+        raise RecipeError(f"encode_formats: {error.message}.") from error
+
+
 def check_columns(recipe: Recipe, given: Input) -> None:
     """Refuse inputs that do not fit what is to be made of them.
 
     Raises:
         OutputError: a column has the name of media where both become columns; names it and the
             ways out.
-        RecipeError: clips of links would have nothing to be made of later, there are no cuts to
-            split by, or what is to be split are stretches of files.
+        RecipeError: clips of links would have nothing to be made of later, there are no cuts or
+            spans to split by, or what is to be split are stretches of files.
     """
     names = given.source.schema().names
     if recipe.split and recipe.split.detector == "cuts" and CUTS_COLUMN not in names:
@@ -145,6 +164,11 @@ def check_columns(recipe: Recipe, given: Input) -> None:
             "The input is clips that are not rendered, and these cannot be split further. Split "
             "what they were split from in another way, or make files of them first "
             "(clipmill export)."
+        )
+    if recipe.split and recipe.split.detector == "column" and "clips" not in names:
+        raise RecipeError(
+            "The input has no column of clips to split by. Name the one that holds "
+            "[[start, end], ...] with --clip-col."
         )
     if recipe.is_virtual and MEDIA_COLUMN not in names:
         raise RecipeError(

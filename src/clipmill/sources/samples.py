@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from clipmill.core.errors import InputError
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE, read_manifest
 from clipmill.sources.base import (
@@ -86,8 +87,18 @@ class SampleSource(ShardSource):
         ]
 
     def schema(self) -> pa.Schema:
-        """Names and types of the rows, settled over all shards."""
-        return _shaped(super().schema().empty_table(), self._parent).schema
+        """Names and types of the rows, settled over all shards.
+
+        Raises:
+            InputError: the dataset or folder that virtual clips point into is gone.
+        """
+        found = super().schema()
+        if _PLACES in found.names and is_local(self._parent) and not Folder(self._parent).exists():
+            raise InputError(
+                f"The sources of these clips should lie in {self._parent}, which is not there. Say "
+                "with --parent where it is now."
+            )
+        return _shaped(found.empty_table(), self._parent).schema
 
     def read(self, part: Part) -> pa.Table:
         """Samples of one part of one shard."""

@@ -66,6 +66,15 @@ def test_sizes_are_even_and_grow_only_when_asked(edit, size):
     assert (found.width, found.height) == size
 
 
+@pytest.mark.parametrize("wanted", [(96, 64), (97, 63), (640, 360)])
+def test_scale_and_crop_give_exactly_the_size_asked_for(wanted):
+    """Also of pictures so small that a whole pixel of the source is many of the clip."""
+    edit = Edit(resize_mode="scale,crop", width=wanted[0], height=wanted[1])
+    sizes = [(362, 640), (480, 270), (270, 480), (320, 240), (96, 63), (37, 23), (5, 90)]
+    made = {(one.width, one.height) for one in (plan_framing(*size, edit) for size in sizes)}
+    assert made == {(wanted[0] // 2 * 2, (wanted[1] + 1) // 2 * 2)}
+
+
 def test_an_odd_picture_loses_a_line_rather_than_its_sharpness():
     found = plan((321, 241))
     assert found.crop == (0, 0, 320, 240)

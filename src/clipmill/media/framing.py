@@ -90,7 +90,10 @@ def plan_framing(
     if scale == 1 and even:
         box = (*box[:2], max(2, box[2] // 2 * 2), max(2, box[3] // 2 * 2))
     scaled = _rounded(box[2] * scale, even), _rounded(box[3] * scale, even)
-    if "crop" in modes:
+    if modes == {"scale", "crop"} and edit.width and edit.height:
+        # Exactly this size was asked for, whatever rounding made of the box.
+        scaled = _rounded(edit.width, even), _rounded(edit.height, even)
+    elif "crop" in modes:
         scaled = (
             min(scaled[0], _rounded(wanted_width, even)),
             min(scaled[1], _rounded(wanted_height, even)),

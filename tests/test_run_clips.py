@@ -213,3 +213,22 @@ def test_splitting_by_a_column_needs_one(videos, tmp_path):
     clipmill.download(videos, tmp_path / "raw", quiet=True)
     with pytest.raises(RecipeError, match="clip_col"):
         clipmill.open(tmp_path / "raw").split(tmp_path / "out", detector="column", quiet=True)
+
+
+def test_a_virtual_clip_whose_source_became_unreadable_is_still_that_clip(tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    source = make_video(folder / "a.mp4", seconds=2)
+    clipmill.download(folder, tmp_path / "raw", format="files", quiet=True)
+    raw = clipmill.open(tmp_path / "raw")
+    clips = raw.split(tmp_path / "clips", detector="stride", stride_seconds=1, quiet=True)
+    (stored,) = (tmp_path / "raw").rglob("*.mp4")
+    stored.write_bytes(source.read_bytes()[:100])
+    made = clips.export(tmp_path / "out", failure_budget=1, quiet=True)
+    rows = made.table(["status", "source_key", "clip_index", "span"]).to_pylist()
+    assert {row["status"] for row in rows} == {"failed_to_process"}
+    assert [(row["source_key"], row["clip_index"]) for row in rows] == [
+        ("00000000", 0),
+        ("00000000", 1),
+    ]
+    assert [row["span"]["start_seconds"] for row in rows] == [0, 1]

@@ -62,6 +62,16 @@ def clip_row(
     }
 
 
+def lost_row(sample: Sample, worked: Worked) -> dict[str, Any]:
+    """The row of a sample without clips; a virtual clip that cannot be made stays that clip."""
+    return {
+        **result_row(sample, worked),
+        "source_key": sample.columns.get("source_key") or sample.key,
+        "clip_index": sample.columns.get("clip_index"),
+        "span": sample.span.row() if sample.span else None,
+    }
+
+
 def source_row(sample: Sample, worked: Worked, clips: SourceClips | None) -> dict[str, Any]:
     """The row of a sample that was split, for the table of sources."""
     row = result_row(sample, worked)

@@ -23,7 +23,7 @@ from clipmill.run.carry import carried_rows
 from clipmill.run.clips import MemberFile
 from clipmill.run.input_rows import samples_of
 from clipmill.run.job import Job
-from clipmill.run.result_rows import clip_row, json_row, result_row, source_row
+from clipmill.run.result_rows import clip_row, json_row, lost_row, result_row, source_row
 from clipmill.run.rows import shard_table, source_table, table_schema
 from clipmill.run.source_work import (
     CarriedRow,
@@ -232,8 +232,7 @@ class ShardPass:
             if worked.outcome.status == "success":
                 what = "no subtitle line" if recipe.captions_from_subtitles else "no scene"
                 worked.outcome = Outcome("dropped", "split", "no_clip", _NO_CLIP.format(what))
-            own = sample.columns.get("source_key") or sample.key
-            rows = [{**result_row(sample, worked), "source_key": own, "volume": volumes.current}]
+            rows = [{**lost_row(sample, worked), "volume": volumes.current}]
         return Result(rows, source_row(sample, worked, found) if recipe.split else None)
 
     def _add(

@@ -95,9 +95,13 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
     return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
 
 
+def plain_line(text: str) -> str:
+    """A subtitle's text without marks of style, on one line."""
+    return " ".join(html.unescape(_TAG.sub("", text.replace("\\N", " "))).split())
+
+
 def _plain(lines: list[str]) -> list[str]:
-    plain = (" ".join(html.unescape(_TAG.sub("", line)).split()) for line in lines)
-    return [line for line in plain if line]
+    return [line for line in map(plain_line, lines) if line]
 
 
 def _cue_blocks(text: str, gap: str) -> Iterator[_Cue]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ class ClipMaker:
         self._pool = pool
         self._parent = parent
         self._splits: dict[str, OnePass] = {}
+        self._lines: dict[str, tuple[Subtitle, ...]] = {}
         self.probe: dict[str, Any] | None = None
         """Facts of the source, once ``clips_of`` has looked at it."""
 
@@ -64,19 +65,24 @@ class ClipMaker:
         )
         self.probe = facts.row()
         check_duration(self.probe, self._recipe.probe.max_duration_seconds)
-        found = {}
         for sample in samples:
-            found[sample.key] = await self._found(path, sample, subtitles)
+            self._lines[sample.key] = (*subtitles, *_at_times_of_source(sample))
+        if self.probe["subtitle_languages"] and not all(self._lines.values()):
+            embedded = await self._pool.call(
+                "clipmill.media.embedded_subtitles:embedded_subtitles",
+                path=path,
+                zero_seconds=_zero_seconds(self.probe),
+            )
+            self._lines = {key: lines or tuple(embedded) for key, lines in self._lines.items()}
+        found = {sample.key: await self._found(path, sample) for sample in samples}
         if self._recipe.render is None:
             for sample in samples:
                 self._place(sample, found[sample.key])
         else:
-            await self._render(self._recipe.render, path, samples, subtitles, found)
+            await self._render(self._recipe.render, path, samples, found)
         return found
 
-    async def _found(
-        self, path: Path, sample: Sample, subtitles: Sequence[Subtitle]
-    ) -> SourceClips:
+    async def _found(self, path: Path, sample: Sample) -> SourceClips:
         """Where the clips of a row lie; rows that ask for the same are told the same."""
         split = self._recipe.split
         if split is None and sample.span is not None:
@@ -88,7 +94,7 @@ class ClipMaker:
                 "no cuts were kept of it: find them first, with keep_whole",
                 error_class="no_cuts_kept",
             )
-        lines = (*subtitles, *sample.subtitles)
+        lines = self._lines[sample.key]
         asked = repr((spans, lines if split else (), cuts))
         if asked not in self._splits:
             self._splits[asked] = await self._split(path, spans, lines, cuts)
@@ -141,14 +147,13 @@ class ClipMaker:
         for clip in found.clips:
             clip.probe, clip.source_media = facts, places
             if clip.span is not None:
-                clip.subtitles = subtitles_within(sample.subtitles, clip.span)
+                clip.subtitles = subtitles_within(self._lines[sample.key], clip.span)
 
     async def _render(
         self,
         edit: Edit,
         path: Path,
         samples: Sequence[Sample],
-        subtitles: Sequence[Subtitle],
         found: Mapping[str, SourceClips],
     ) -> None:
         """Make files of all clips, in as many jobs as there are media processes."""
@@ -158,8 +163,7 @@ class ClipMaker:
             for clip in found[sample.key].clips:
                 if clip.span is not None and clip.rendered is None and not clip.outcome.error_class:
                     name = f"{path.name}.{number}-{clip.index}"
-                    lines = (*subtitles, *sample.subtitles)
-                    orders.append(ClipOrder(name, clip.span, lines))
+                    orders.append(ClipOrder(name, clip.span, self._lines[sample.key]))
                     clips.append(clip)
         jobs = [
             self._pool.call(
@@ -181,6 +185,28 @@ class ClipMaker:
             spans = (clip.span for clip in one.clips if clip in again and clip.span)
             one.decoded_seconds += float(sum(span.duration for span in spans))
             one.encoded_seconds = sum(map(_encoded_seconds, one.clips))
+
+
+def _at_times_of_source(sample: Sample) -> list[Subtitle]:
+    """The lines that a row brings; those of a clip are timed from its start."""
+    if sample.span is None:
+        return list(sample.subtitles)
+    start = sample.span.start_seconds
+    return [
+        replace(
+            line, start_seconds=line.start_seconds + start, end_seconds=line.end_seconds + start
+        )
+        for line in sample.subtitles
+    ]
+
+
+def _zero_seconds(probe: Mapping[str, Any]) -> Fraction:
+    """When the first frame is shown by the file's own clock; of sound alone, when it begins."""
+    video = probe["video"]
+    if video is None or video["start_pts"] is None:
+        return Fraction(probe["start_seconds"] or 0)
+    base = Fraction(video["time_base_numerator"], video["time_base_denominator"])
+    return Fraction(video["start_pts"]) * base
 
 
 def check_duration(probe: dict[str, Any], limit: float | None) -> None:

@@ -1,0 +1,76 @@
+"""Subtitles in a file: they make clips, and follow them from dataset to dataset."""
+
+from fractions import Fraction
+
+import av
+import pytest
+
+import clipmill
+from clipmill.demo.media import paint_frame_number
+
+LINES = [(1.0, 1.0, "<i>hello</i> there"), (3.0, 0.6, "second")]
+
+
+@pytest.fixture
+def videos(tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    with av.open(str(folder / "a.mkv"), "w") as writer:
+        texts = writer.add_mux_stream("subrip")
+        video = writer.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 128, 96, "yuv420p"
+        for start, duration, text in LINES:
+            packet = av.Packet(text.encode())
+            packet.stream, packet.time_base = texts, Fraction(1, 1000)
+            packet.pts = packet.dts = round(start * 1000)
+            packet.duration = round(duration * 1000)
+            writer.mux(packet)
+        for number in range(40):
+            picture = paint_frame_number(number, 128, 96)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            writer.mux(video.encode(frame))
+        writer.mux(video.encode(None))
+    return folder
+
+
+def told(dataset):
+    rows = dataset.table(["caption", "span", "subtitles"]).to_pylist()
+    return [
+        (
+            row["caption"],
+            row["span"]["start_seconds"],
+            [
+                (line["start_seconds"], line["end_seconds"], line["text"])
+                for line in row["subtitles"]
+            ],
+        )
+        for row in rows
+    ]
+
+
+def test_each_line_is_a_clip_with_its_caption_and_its_subtitle(videos, tmp_path):
+    raw = clipmill.download(
+        videos, tmp_path / "raw", encode_formats={"video": "original"}, quiet=True
+    )
+    clips = raw.split(tmp_path / "clips", detector="subtitles", quiet=True)
+    expected = [
+        ("hello there", 1.0, [(0.0, pytest.approx(1.0), "hello there")]),
+        ("second", 3.0, [(0.0, pytest.approx(0.6), "second")]),
+    ]
+    assert told(clips) == expected
+    exported = clips.export(tmp_path / "exported", quiet=True)
+    assert told(exported) == expected  # not shifted a second time
+
+
+def test_lines_follow_clips_that_are_made_by_other_rules(videos, tmp_path):
+    raw = clipmill.download(
+        videos, tmp_path / "raw", encode_formats={"video": "original"}, quiet=True
+    )
+    clips = raw.split(tmp_path / "clips", detector="stride", stride_seconds=1.5, quiet=True)
+    texts = [[line["text"] for line in row] for row in clips.table()["subtitles"].to_pylist()]
+    assert texts == [["hello there"], ["hello there"], ["second"]]
+    starts = [
+        [line["start_seconds"] for line in row] for row in clips.table()["subtitles"].to_pylist()
+    ]
+    assert starts == [[1.0], [0.0], [0.0]]

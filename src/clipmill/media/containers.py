@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.media.facts import Probe
+
+if TYPE_CHECKING:
+    from clipmill.core.edit import Edit
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def inner(source: Path, clips: int, precision: str, out: Path) -> dict[str, floa
 def ours(source: Path, clips: int, precision: str, out: Path) -> dict[str, float]:
     from clipmill.core.edit import Edit
     from clipmill.core.time import Span
-    from clipmill.media.clip_work import ClipOrder
+    from clipmill.media.order import ClipOrder
     from clipmill.media.render import render_clips
 
     orders = [ClipOrder(str(n), Span(*span)) for n, span in enumerate(spans(source, clips))]

@@ -7,8 +7,8 @@ from clipmill.core.edit import Edit
 from clipmill.core.request import Audio, Want
 from clipmill.core.time import Span
 from clipmill.demo.media import read_frame_number
-from clipmill.media.clip_work import ClipOrder
 from clipmill.media.decode import MediaFile
+from clipmill.media.order import ClipOrder
 from clipmill.media.render import render_clips
 
 

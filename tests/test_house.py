@@ -53,6 +53,11 @@ def test_starting_loads_nothing_heavy(code: str) -> None:
     assert HEAVY.isdisjoint(modules)
 
 
+def test_a_worker_loads_neither_decoder_nor_detectors() -> None:
+    told = python("-c", "import clipmill.run.worker, sys, json; print(json.dumps([*sys.modules]))")
+    assert {"av", "cv2", "torch"}.isdisjoint(json.loads(told.stdout))
+
+
 @pytest.mark.parametrize("code", [IMPORT, HELP], ids=["import", "help"])
 def test_starting_costs_little_beyond_the_interpreter(code: str) -> None:
     bare = min(cpu_seconds("pass") for _ in range(5))

@@ -133,7 +133,7 @@ from fractions import Fraction
 from pathlib import Path
 from clipmill.core.edit import Edit
 from clipmill.core.time import Span
-from clipmill.media.clip_work import ClipOrder
+from clipmill.media.order import ClipOrder
 from clipmill.media.render import render_clips
 order = ClipOrder("a-made", Span(Fraction(0), Fraction(1)))
 (clip,) = render_clips(sys.argv[1], [order], Edit(), {"video": "mp4"}, Path(sys.argv[2]))

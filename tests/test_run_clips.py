@@ -232,3 +232,14 @@ def test_a_virtual_clip_whose_source_became_unreadable_is_still_that_clip(tmp_pa
         ("00000000", 1),
     ]
     assert [row["span"]["start_seconds"] for row in rows] == [0, 1]
+
+
+def test_without_opencv_all_works_that_looks_at_no_picture(videos, tmp_path, monkeypatch):
+    lacking = tmp_path / "lacking"
+    lacking.mkdir()
+    (lacking / "cv2.py").write_text("raise ModuleNotFoundError('no cv2', name='cv2')\n")
+    monkeypatch.setenv("PYTHONPATH", str(lacking))
+    raw = clipmill.download(videos, tmp_path / "raw", quiet=True)
+    clips = raw.split(tmp_path / "clips", detector="stride", stride_seconds=2, quiet=True)
+    exported = clips.export(tmp_path / "exported", **EDIT, quiet=True)
+    assert exported.stats["00000"]["successes"] == 4

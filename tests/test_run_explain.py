@@ -85,3 +85,9 @@ def test_a_library_that_is_missing_is_told_before_anything_is_written(
     with pytest.raises(MissingExtra, match=r'pip install "clipmill\[scenes\]"'):
         told(videos, tmp_path, split={"detector": "content"})
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_the_same_name_does_not_hide_a_ready_recipe(tmp_path, monkeypatch):
+    (tmp_path / "scenes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_recipe("scenes", "videos", "scenes").render is not None

@@ -11,7 +11,7 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames
 from clipmill.media.clip_plan import FilePlan, Traits, plan_files, plan_picture_framing
-from clipmill.media.clip_work import ClipOrder, ClipWork, Rendered
+from clipmill.media.clip_work import ClipWork
 from clipmill.media.copy_clips import copy_clips, mix_clips
 from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
@@ -19,6 +19,7 @@ from clipmill.media.file_work import FileWork, ImageWork
 from clipmill.media.framing import Framing
 from clipmill.media.images import ImageWriter, image_request
 from clipmill.media.letterbox import find_letterbox
+from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.packets import PacketSource
 from clipmill.media.probe import probe
 from clipmill.media.reshape import Padding

@@ -14,17 +14,16 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import KeptCut, Sample, Subtitle, subtitles_within
-from clipmill.media.clip_work import ClipOrder, Rendered
+from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.pool import MediaPool
-from clipmill.run.clips import Clip, MemberFile, SourceClips
-from clipmill.run.one_pass import OnePass, fits_one_pass
+from clipmill.run.clips import Clip, MemberFile, OnePass, SourceClips, fits_one_pass
 from clipmill.run.recipe import Recipe
 from clipmill.sources.samples import relative_place
 from clipmill.steps.split.options import SplitOptions
 
 if TYPE_CHECKING:
-    from clipmill.steps.split.find import SplitResult
     from clipmill.steps.split.given import FoundClip
+    from clipmill.steps.split.result import SplitResult
 
 WHOLE = parse_config(SplitOptions, {"detector": "whole"}, "split")
 

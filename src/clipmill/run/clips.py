@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clipmill.core.edit import Edit
+from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span
+from clipmill.media.order import Rendered
+from clipmill.steps.split.options import SplitOptions
+from clipmill.steps.split.result import SplitResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +67,24 @@ class SourceClips:
     cuts: list[dict[str, Any]] = field(default_factory=list)
     decoded_seconds: float = 0.0
     encoded_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OnePass:
+    """What became of one source.
+
+    Args:
+        found: its clips and cuts.
+        made: of each clip the files, or why there are none; None where it must be rendered by
+            another decode.
+    """
+
+    found: SplitResult
+    made: list[Rendered | ProcessError | None]
+
+
+def fits_one_pass(options: SplitOptions, edit: Edit) -> bool:
+    """Whether scenes are found by looking at every picture, and clips made of these alone."""
+    looks_at_all = options.looks and not options.fast
+    edits_alone = edit.crop != "letterbox" and edit.images == "none"
+    return looks_at_all and edit.precision == "exact" and edits_alone

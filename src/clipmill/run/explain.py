@@ -10,8 +10,8 @@ from pydantic import ByteSize
 
 from clipmill.core.words import counted
 from clipmill.io.folder import Folder
+from clipmill.run.clips import fits_one_pass
 from clipmill.run.input import open_input
-from clipmill.run.one_pass import fits_one_pass
 from clipmill.run.prepare import check_columns, check_recipe
 from clipmill.run.recipe import Recipe
 from clipmill.sources.base import MEDIA_COLUMN

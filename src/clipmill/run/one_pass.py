@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from heapq import merge
 from pathlib import Path
@@ -22,39 +21,21 @@ from clipmill.core.request import Frames, Want
 from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span
 from clipmill.media.choose import exact
-from clipmill.media.clip_work import ClipOrder, ClipWork, Rendered
+from clipmill.media.clip_work import ClipWork
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.keep import Kept
+from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.probe import probe
 from clipmill.media.render import Renderer
 from clipmill.media.sound import Sound
-from clipmill.steps.split.find import SplitResult, Watch
+from clipmill.run.clips import OnePass
+from clipmill.steps.split.find import Watch
 from clipmill.steps.split.given import FoundClip
 from clipmill.steps.split.options import SplitOptions
+from clipmill.steps.split.result import SplitResult
 
 _OVERHANG_SECONDS = Fraction(1, 10)
 """A clip's last picture may be shown, and its sound heard, for so long beyond its span."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnePass:
-    """What became of one source.
-
-    Args:
-        found: its clips and cuts.
-        made: of each clip the files, or why there are none; None where it must be rendered by
-            another decode.
-    """
-
-    found: SplitResult
-    made: list[Rendered | ProcessError | None]
-
-
-def fits_one_pass(options: SplitOptions, edit: Edit) -> bool:
-    """Whether scenes are found by looking at every picture, and clips made of these alone."""
-    looks_at_all = options.looks and not options.fast
-    edits_alone = edit.crop != "letterbox" and edit.images == "none"
-    return looks_at_all and edit.precision == "exact" and edits_alone
 
 
 def split_and_render(

@@ -43,7 +43,7 @@ def find_recipe(given: str, source: str | None = None, output: str | None = None
     Raises:
         RecipeError: there is no such recipe, or it is wrong.
     """
-    path = Path(given) if Path(given).exists() or "." in given else ready_path(given)
+    path = Path(given) if Path(given).is_file() or "." in given else ready_path(given)
     data = dict(read_recipe(path))
     if source is not None:
         data["source"] = {**_without_location(data.get("source") or {}), "path": source}

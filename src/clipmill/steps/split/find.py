@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
@@ -23,31 +23,16 @@ from clipmill.steps.split.given import (
     clips_of_times,
 )
 from clipmill.steps.split.options import SplitOptions
-from clipmill.steps.split.seams import Seams
+from clipmill.steps.split.result import SplitResult
 from clipmill.steps.split.spans import SpanBuilder
+
+if TYPE_CHECKING:
+    from clipmill.steps.split.seams import Seams
 
 _UNKNOWN_RATE = Fraction(25)
 """Taken where a stream has no nominal rate, in frames/s, as libav does."""
 _SLACK_SECONDS = 0.002
 """By as much does a container round times that another keeps, some to milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class SplitResult:
-    """What became of one source; plain values, cheap to pickle.
-
-    Args:
-        clips: in order of time, or in the order of the spans that were given.
-        cuts: every cut found, used or not, by the detection rate in frames/s; None is the rate
-            that the clips are made from, every frame.
-        duration_seconds: exact length of the source.
-        decoded_seconds: how much of its video was decoded for it.
-    """
-
-    clips: list[FoundClip]
-    cuts: Mapping[float | None, list[Cut]] = field(default_factory=dict)
-    duration_seconds: Fraction = Fraction(0)
-    decoded_seconds: Fraction = Fraction(0)
 
 
 def find_spans(
@@ -136,6 +121,9 @@ class Watch:
         self._rates = list(made)
         self._detectors: list[Detector | Seams] = [detector for _, detector in made.values()]
         if options.merge_below is not None:
+            # Not before: it needs OpenCV, which rules that look at no picture do without.
+            from clipmill.steps.split.seams import Seams
+
             self._detectors[0] = Seams(made[None][1])
         self._builder = SpanBuilder(options)
         self._keeps_whole = options.keep_whole

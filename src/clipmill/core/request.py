@@ -27,6 +27,8 @@ class Frames:
         count: this many frames, at the middles of as many equal parts of the span.
         keyframes: the key frames within the span.
         at: the frames shown at these times, in seconds from the span's start, ascending.
+        burst: each frame that is chosen comes with those right after it, this many in all, as far
+            as the span has them: 2 gives pairs of neighbours.
         short_side: scale so that the shorter side has this many pixels, the other one in
             proportion, rounded to the nearest even number.
         size: scale to exactly (width, height) in pixels.
@@ -50,6 +52,7 @@ class Frames:
     count: int | None = None
     keyframes: bool = False
     at: tuple[float | Fraction, ...] | None = None
+    burst: int = 1
     short_side: int | None = None
     size: tuple[int, int] | None = None
     crop: tuple[int, int, int, int] | None = None
@@ -63,9 +66,14 @@ class Frames:
             raise ValueError("give only one of fps, every_nth, count, keyframes and at")
         if self.short_side is not None and self.size is not None:
             raise ValueError("give short_side or size, not both")
-        numbers = (self.fps, self.every_nth, self.count, self.short_side, *(self.size or ()))
+        sizes = (self.short_side, *(self.size or ()))
+        numbers = (self.fps, self.every_nth, self.count, self.burst, *sizes)
         if any(number is not None and not number > 0 for number in numbers):
             raise ValueError("rates, counts and sizes must be greater than zero")
+        if self.burst > 1 and (self.keyframes or self.nearest):
+            raise ValueError(
+                "a burst is of neighbours, so it goes with neither keyframes nor nearest"
+            )
         if self.at is not None and (any(time < 0 for time in self.at) or _falls(self.at)):
             raise ValueError("times must be ascending and not before the span's start")
 

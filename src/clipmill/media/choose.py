@@ -48,6 +48,12 @@ def choose(request: Frames, span: Span | None, index: FrameIndex) -> Choice:
     frames = index.within(Span(start, end)) if end > start else range(0)
     if not frames:
         return _all(frames, np.empty(0, dtype=np.int64))
+    return _with_followers(_chosen(request, frames, start, end, index), request.burst)
+
+
+def _chosen(
+    request: Frames, frames: range, start: Fraction, end: Fraction, index: FrameIndex
+) -> Choice:
     if request.fps is not None:
         return _evenly(index, frames, start, end, exact(request.fps))
     if request.count is not None:
@@ -67,6 +73,17 @@ def choose(request: Frames, span: Span | None, index: FrameIndex) -> Choice:
 def exact(number: float | Fraction) -> Fraction:
     """A number as an exact one; a float is read by its shortest decimal form, as people mean it."""
     return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
+
+
+def _with_followers(choice: Choice, burst: int) -> Choice:
+    """Each frame with those right after it, this many in all."""
+    if burst == 1:
+        return choice
+    in_a_row = choice.numbers[:, None] + np.arange(burst)
+    numbers = np.unique(in_a_row[in_a_row < choice.frames.stop])
+    repeats = np.ones_like(numbers)
+    repeats[np.searchsorted(numbers, choice.numbers)] = choice.repeats
+    return replace(choice, numbers=numbers, repeats=repeats)
 
 
 def _all(frames: range, numbers: np.ndarray[Any, Any]) -> Choice:

@@ -19,7 +19,7 @@ from clipmill.core.request import Audio, Frames, Want
 from clipmill.media.choose import choose
 from clipmill.media.frame_index import FrameIndex
 from clipmill.media.pyav import as_fraction, main_audio, main_video, open_media
-from clipmill.media.serve import Consumer, Looks
+from clipmill.media.serve import Audience, Consumer, Looks
 from clipmill.media.sound import Sound, decode_sound
 from clipmill.media.sound_index import SoundIndex
 from clipmill.media.video import VideoReader
@@ -172,6 +172,7 @@ class MediaFile:
         wanted, spare = _needs(consumers, len(index), neighbours=self._video.is_interlaced)
         loop_filter = any(consumer.request.loop_filter for consumer in consumers)
         looks = Looks(as_fraction(self._video.stream.sample_aspect_ratio))
+        audience = Audience(consumers)
         before: Any = None
         shown: tuple[int, Any] | None = None
         for number, frame in self._video.frames(wanted, spare, loop_filter=loop_filter):
@@ -179,26 +180,26 @@ class MediaFile:
             self._decoded_ticks += index.duration(number)
             if shown:
                 look = looks.of(before, shown[1], frame)
-                yield from self._give(index, shown, number, consumers, look)
+                yield from self._give(index, shown, number, audience, look)
                 before = shown[1]
             shown = number, frame
         if shown:
             look = looks.of(before, shown[1], None)
-            yield from self._give(index, shown, len(index), consumers, look)
+            yield from self._give(index, shown, len(index), audience, look)
 
     def _give(
         self,
         index: FrameIndex,
         shown: tuple[int, Any],
         following: int,
-        consumers: Sequence[Consumer],
+        audience: Audience,
         look: Callable[[Frames], Any],
     ) -> Iterator[Picture]:
         """Give a frame to all who want it; it is shown until the following one that there is."""
         number, frame = shown
         # Where the order is the decoder's, so are the key frames.
         keyframe = frame.key_frame if index.ordered_by_decoder else bool(index.keyframe[number])
-        for consumer in consumers:
+        for consumer in audience.at(number):
             repeat = consumer.take(number, following, keyframe=keyframe)
             if repeat:
                 yield Picture(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -47,6 +48,27 @@ class Consumer:
                 repeat += int(choice.repeats[self._served])
             self._served += 1
         return repeat
+
+
+class Audience:
+    """Those whose spans are under way, of many that come one after the other.
+
+    Args:
+        consumers: of one decode.
+    """
+
+    def __init__(self, consumers: Sequence[Consumer]) -> None:
+        in_time = sorted(consumers, key=lambda one: one.choice.frames.start)
+        self._to_come = deque(one for one in in_time if one.choice.frames)
+        self._here: list[Consumer] = []
+
+    def at(self, number: int) -> list[Consumer]:
+        """The consumers whose span holds a frame; numbers must rise from call to call."""
+        here = [one for one in self._here if number in one.choice.frames]
+        while self._to_come and self._to_come[0].choice.frames.start <= number:
+            here.append(self._to_come.popleft())
+        self._here = sorted(here, key=lambda one: one.want)
+        return self._here
 
 
 class Looks:

@@ -1,0 +1,180 @@
+"""Steps by name: built in, from an installed package, or from a file of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+
+from clipmill.core import registry
+from clipmill.core.config import fingerprint, parse_config
+from clipmill.core.errors import RecipeError
+from clipmill.core.extras import check_installed
+from clipmill.steps.base import Annotate
+
+GROUP = "clipmill.steps"
+"""Entry point group by which steps are known."""
+RESERVED = ("key", "mark", "status", "error_class", "error_message", "seconds")
+"""Columns that every column group has, so that no step's own may be called so."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+_FINGERPRINT_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class StepOrder:
+    """A step as a recipe asks for it; picklable, and the same in every process.
+
+    Args:
+        name: of the step.
+        settings: as given, not checked yet.
+        module: the user's file that defines it, as an absolute path; None for one that is
+            registered.
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    module: str | None = None
+
+
+def find_steps(modules: Sequence[str]) -> dict[str, str | None]:
+    """Every step there is, by name, each with the file that defines it; None for registered ones.
+
+    Args:
+        modules: files of the user's.
+
+    Raises:
+        RecipeError: a file cannot be read or holds no step, or two steps have one name.
+    """
+    found: dict[str, str | None] = dict.fromkeys(registry.names(GROUP))
+    for path in modules:
+        place = os.path.abspath(path)
+        steps = _steps_of_file(place)
+        if not steps:
+            raise RecipeError(
+                f"{path} defines no step: neither a class of clipmill.Annotate nor a function "
+                "decorated with clipmill.step."
+            )
+        for name in steps:
+            if found.get(name, place) != place:
+                raise RecipeError(f"The step {name!r} of {path} has the name of another step.")
+            found[name] = place
+    return found
+
+
+def step_type(name: str, module: str | None = None) -> type[Annotate]:
+    """A step's class.
+
+    Args:
+        name: of the step.
+        module: the file that defines it; None for a registered one.
+
+    Raises:
+        RecipeError: nothing has that name, or what has it is no step.
+    """
+    kind = registry.load(GROUP, name) if module is None else _steps_of_file(module)[name]
+    kind = getattr(kind, "clipmill_step", kind)
+    if not (isinstance(kind, type) and issubclass(kind, Annotate)):
+        raise RecipeError(f"{name!r} is registered as a step and is none: {kind!r}.")
+    return kind
+
+
+def make_step(order: StepOrder) -> Annotate:
+    """A step with its settings, not set up yet.
+
+    Raises:
+        RecipeError: there is no such step, or a setting is unknown or wrong.
+        MissingExtra: it needs a library that is not installed.
+    """
+    kind = step_type(order.name, order.module)
+    check_installed(kind.needs, used_by=f"step {order.name!r}")
+    step = parse_config(kind, order.settings, f"step {order.name!r}")
+    _check_columns(step)
+    return step
+
+
+def step_fingerprint(step: Annotate) -> str:
+    """Six hex digits that change when a step would say something else: settings, version, code.
+
+    The code counts for steps that come from a user's file; others raise their ``version``.
+    """
+    said = [step.name, step.version, step.identity(), _source_of(type(step))]
+    return fingerprint([*said, step.columns.to_string(show_field_metadata=False)])[
+        :_FINGERPRINT_DIGITS
+    ]
+
+
+def _check_columns(step: Annotate) -> None:
+    if not _NAME.fullmatch(step.name):
+        raise RecipeError(f"A step cannot be called {step.name!r}: use small letters, digits, _.")
+    names = step.columns.names
+    if wrong := [name for name in names if not _NAME.fullmatch(name) or name in RESERVED]:
+        raise RecipeError(
+            f"Step {step.name!r} cannot have a column {wrong[0]!r}: use small letters, digits and "
+            f"_, and none of {', '.join(RESERVED)}."
+        )
+    if not names or len(set(names)) < len(names):
+        raise RecipeError(f"Step {step.name!r} needs one column at least, each name once.")
+
+
+def _source_of(kind: type[Annotate]) -> str | None:
+    """Digest of the code of a step from a user's file; None for others."""
+    function = getattr(kind, "function", None)
+    module = sys.modules.get((function or kind).__module__)
+    if module is None or not getattr(module, "clipmill_file", False):
+        return None
+    return hashlib.sha256(inspect.getsource(function or kind).encode()).hexdigest()
+
+
+@cache
+def _steps_of_file(path: str) -> dict[str, Any]:
+    module = _load_file(path)
+    found: dict[str, Any] = {}
+    for thing in vars(module).values():
+        kind = getattr(thing, "clipmill_step", thing)
+        is_step = isinstance(kind, type) and issubclass(kind, Annotate) and hasattr(kind, "name")
+        if is_step and kind.__module__ == module.__name__ and not inspect.isabstract(kind):
+            found[kind.name] = thing
+    return found
+
+
+def _load_file(path: str) -> ModuleType:
+    name = f"clipmill_file_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not os.path.isfile(path):
+        raise RecipeError(f"{path} is not a Python file that is there.")
+    module = importlib.util.module_from_spec(spec)
+    vars(module)["clipmill_file"] = True
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise RecipeError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return module
+
+
+def described(step: Annotate) -> list[dict[str, str]]:
+    """Each column of a step in words: name, type, unit and description."""
+    return [
+        {
+            "name": field.name,
+            "type": str(field.type),
+            "unit": _words(field, b"unit"),
+            "description": _words(field, b"description"),
+        }
+        for field in step.columns
+    ]
+
+
+def _words(field: pa.Field[Any], key: bytes) -> str:
+    return (field.metadata or {}).get(key, b"").decode()

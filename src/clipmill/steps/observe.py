@@ -1,0 +1,265 @@
+"""Steps shown their samples: one decode of a source for all of them; runs in a media process."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipmill.core.errors import ProcessError
+from clipmill.core.request import Audio, Frames, Want
+from clipmill.core.seen import Cell, Seen
+from clipmill.core.time import Span
+from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.sound import Sound
+from clipmill.steps.base import Annotate, InBatches, InStretches
+from clipmill.steps.judge import failed, judged
+from clipmill.steps.load import StepOrder, make_step
+from clipmill.steps.split.find import duration_of
+
+STRETCH_BYTES = 8_000_000
+SAMPLE_BYTES = 512_000_000
+"""Frames or sound of one sample that a step may be shown at once."""
+_READY: dict[str, Annotate] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """One sample of the source, and the steps that are to say something of it.
+
+    Args:
+        key: the sample's.
+        span: the stretch of the source that it is; None for all of it.
+        row: the columns that steps read.
+        steps: which of the steps, by their numbers.
+    """
+
+    key: str
+    span: Span | None
+    row: Mapping[str, Any]
+    steps: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Observed:
+    """What came of one source.
+
+    Args:
+        cells: for each sample what each of its steps says, or what those that are InBatches are to
+            be given.
+        decoded_seconds: length of video decoded, in seconds.
+    """
+
+    cells: list[list[Cell | Seen]]
+    decoded_seconds: float = 0.0
+
+
+def ready_step(order: StepOrder) -> Annotate:
+    """A step that is set up, once per process."""
+    known = repr(order)
+    if known not in _READY:
+        step = make_step(order)
+        step.setup()
+        _READY[known] = step
+    return _READY[known]
+
+
+def observe(
+    path: Path | str | None, showings: Sequence[Showing], orders: Sequence[StepOrder]
+) -> Observed:
+    """Show the samples of one source to steps.
+
+    Args:
+        path: a local media file; None where no step wants to see or hear anything.
+        showings: the samples.
+        orders: the steps.
+
+    Raises:
+        ProcessError: the file cannot be read.
+        RunError: a step has a programming error; its fields hold the traceback.
+    """
+    steps = [ready_step(order) for order in orders]
+    looks = [[_Look(showing, steps[number]) for number in showing.steps] for showing in showings]
+    decoded = 0.0
+    if path is not None:
+        with MediaFile(path) as media:
+            _show(media, [look for row in looks for look in row])
+            decoded = float(media.decoded_seconds)
+    return Observed([[look.ending() for look in row] for row in looks], decoded)
+
+
+def _show(media: MediaFile, looks: Sequence[_Look]) -> None:
+    """Give every look its pieces in order of time, and end each as soon as its span is over."""
+    end = duration_of(media)
+    eager = [look for look in looks if look.begin(media, end)]
+    under_way = [(look.span.end, number) for number, look in enumerate(eager)]
+    heapq.heapify(under_way)
+    try:
+        for piece in media.decode([look.want for look in eager]):
+            time = piece.seconds if isinstance(piece, Picture) else piece.start_seconds
+            while under_way and under_way[0][0] <= time:
+                eager[heapq.heappop(under_way)[1]].finish()
+            eager[piece.want].take(piece)
+    except ProcessError as error:
+        for look in eager:
+            look.fail(error)
+
+
+@dataclass(slots=True)
+class _Held:
+    """Pieces that a look has not passed on yet."""
+
+    pictures: list[tuple[Any, float, int, int]] = field(default_factory=list)
+    sounds: list[Any] = field(default_factory=list)
+    sound_start: Fraction | None = None
+    size: int = 0
+
+
+class _Look:
+    """What one step sees of one sample."""
+
+    def __init__(self, showing: Showing, step: Annotate) -> None:
+        self._showing = showing
+        self._step = step
+        self._held = _Held()
+        self._memory: Any = None
+        self._cell: Cell | Seen | None = None
+        self._seconds = 0.0
+        self._has_begun = False
+        self._rate: int | None = None
+        self.span = showing.span or Span(Fraction(0), Fraction(1))
+        self._row = {name: showing.row.get(name) for name in step.reads}
+
+    @property
+    def want(self) -> Want:
+        """What is to be decoded for it."""
+        request = self._step.wants
+        assert request is not None
+        return Want(request, self.span)
+
+    def begin(self, media: MediaFile, end: Fraction) -> bool:
+        """Settle the span; whether anything is to be decoded for it."""
+        whole = Span(Fraction(0), end) if end > 0 else None
+        asked = self._showing.span or whole
+        if asked is None or (whole and asked.start >= end):
+            self._cell = failed("empty_span", "its span holds nothing of the source")
+            return False
+        self.span = asked if whole is None else Span(asked.start, min(asked.end, end))
+        request = self._step.wants
+        if request is None:
+            return False
+        there = media.frames if isinstance(request, Frames) else media.sound
+        if there is None:
+            self._cell = Cell("absent")
+            return False
+        if isinstance(request, Audio) and media.sound is not None:
+            self._rate = request.rate or media.sound.rate
+        return True
+
+    def take(self, piece: Picture | Sound) -> None:
+        """The next frame or piece of sound of the sample."""
+        if self._cell is not None:
+            return
+        held = self._held
+        if isinstance(piece, Picture):
+            pixels = piece.pixels
+            since = float(piece.seconds - self.span.start)
+            held.pictures.append((pixels, since, piece.number, piece.repeat))
+            held.size += pixels.nbytes
+        elif piece.samples.shape[1]:
+            held.sound_start = piece.start_seconds if not held.sounds else held.sound_start
+            held.sounds.append(piece.samples)
+            held.size += piece.samples.nbytes
+        if isinstance(self._step, InStretches):
+            if held.size >= STRETCH_BYTES:
+                self._pass_on()
+        elif held.size > SAMPLE_BYTES:
+            self._cell = failed(
+                "too_much_to_see",
+                f"more than {SAMPLE_BYTES:,} bytes of it would have to be seen at once: split it "
+                "into clips, or want fewer or smaller frames",
+            )
+            self._held = _Held()
+
+    def finish(self) -> None:
+        """The sample is over."""
+        if self._cell is not None:
+            return
+        if self._step.wants is not None and not self._held.size and not self._has_begun:
+            self._cell = Cell("absent")
+        elif isinstance(self._step, InStretches):
+            self._pass_on()
+            if self._cell is None:
+                step, memory = self._step, self._memory
+                self._judge(lambda: [step.end(memory)])
+        elif isinstance(self._step, InBatches):
+            self._cell = self._seen()
+        else:
+            seen = self._seen()
+            self._judge(lambda: self._step.annotate([seen]))
+        self._held, self._memory = _Held(), None
+
+    def fail(self, error: ProcessError) -> None:
+        """The source cannot be read any further."""
+        if self._cell is None:
+            self._cell = failed(error.error_class, error.message)
+
+    def ending(self) -> Cell | Seen:
+        """What became of it."""
+        self.finish()
+        assert self._cell is not None
+        return self._cell
+
+    def _pass_on(self) -> None:
+        """Show the step what is held, as a stretch."""
+        assert isinstance(self._step, InStretches)
+        step, seen = self._step, self._seen()
+
+        def look() -> None:
+            if not self._has_begun:
+                self._memory = step.begin(seen.key, seen.row, seen.duration_seconds)
+            step.see(self._memory, seen)
+
+        problem, seconds = judged(step, seen.key, look)
+        self._seconds += seconds
+        self._has_begun = True
+        self._held = _Held()
+        if isinstance(problem, Cell):
+            self._cell = problem
+
+    def _judge(self, say: Any) -> None:
+        cell, seconds = judged(self._step, self._showing.key, say)
+        assert isinstance(cell, Cell)
+        self._cell = Cell(
+            cell.status,
+            cell.values,
+            cell.error_class,
+            cell.error_message,
+            round(self._seconds + seconds, 6),
+        )
+
+    def _seen(self) -> Seen:
+        held, pictures = self._held, self._held.pictures
+        frames = isinstance(self._step.wants, Frames) or None
+        sound = isinstance(self._step.wants, Audio) and held.sounds
+        return Seen(
+            key=self._showing.key,
+            row=self._row,
+            duration_seconds=float(self.span.duration),
+            frames=frames and _stacked([one[0] for one in pictures]),
+            pts_seconds=frames and np.array([one[1] for one in pictures], np.float64),
+            frame_numbers=frames and np.array([one[2] for one in pictures], np.int64),
+            repeats=frames and np.array([one[3] for one in pictures], np.int64),
+            audio=np.concatenate(held.sounds, axis=1) if sound else None,
+            audio_rate=self._rate,
+            audio_start_seconds=float((held.sound_start or self.span.start) - self.span.start),
+        )
+
+
+def _stacked(pictures: Sequence[Any]) -> Any:
+    return np.stack(pictures) if pictures else np.empty((0, 0, 0), np.uint8)

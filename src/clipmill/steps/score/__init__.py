@@ -1,0 +1,1 @@
+"""Steps that measure: numbers for every frame, and what they come to over a sample."""

@@ -64,6 +64,18 @@ def test_a_recipe_does_what_options_do(origin, write_csv, tmp_path):
         (["download", "{table}", "out", "--no-such-option"], "--no-such-option"),
         (["download", "{table}", "{table}"], "is a file"),
         (["download", "{table}", "/proc/nowhere/out"], "cannot be written"),
+        (["download", "{table}", "{table}/a/b"], "videos.csv is a file, not a folder."),
+        (["download", "{table}", "{dangling}/a"], "is a link that leads nowhere"),
+        (
+            ["download", "{table}", "out", "--user-agent", "a\nb"],
+            "--user-agent: holds a line",
+        ),
+        (["download", "{table}", "out", "--headers", "X: a\nb"], "--headers: holds a line"),
+        (["download", "{table}", "out", "--proxy", "http://a\nb"], "--proxy: holds a line"),
+        (["download", "{table}", "out", "--max-bytes", "0"], "--max-bytes: must be at least one"),
+        (["download", "{table}", "out", "--shard-bytes", "0"], "or leave it out"),
+        (["download", "{table}", "out", "--ahead-bytes", "0"], "--ahead-bytes: must be at least"),
+        (["download", "{table}", "out", "--media-memory-bytes", "1MB"], "equal to 100000000"),
         (["download", "{table}", "out", "--temp-dir", "{table}"], "another --temp-dir"),
         (["download", "{table}", "out", "--resume"], "no clipmill dataset"),
         (["download", "{table}", "out", "--resume", "--overwrite"], "exclude each other"),
@@ -86,7 +98,8 @@ def test_a_mistake_is_exit_2_and_one_paragraph_and_writes_nothing(
 ):
     table = write_csv([{"url": "https://example.invalid/a.mp4"}])
     (tmp_path / "empty.csv").write_text("")
-    words = {"table": str(table), "empty": str(tmp_path / "empty.csv")}
+    (tmp_path / "dangling").symlink_to("nowhere")
+    words = {"table": table, "empty": tmp_path / "empty.csv", "dangling": tmp_path / "dangling"}
     done = _clipmill(*(argument.format(**words) for argument in arguments), cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr

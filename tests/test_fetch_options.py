@@ -84,6 +84,9 @@ def test_sizes_and_headers_are_read_as_people_write_them():
         ({"retries": -1}, "retries"),
         ({"headers": ["no colon"]}, "Name: value"),
         ({"headers": {"X": "a\r\nHost: b"}}, "line break"),
+        ({"headers": ["X y: a"]}, "'X y' is not the name"),
+        ({"user_agent": "me\nHost: b"}, "line break"),
+        ({"proxy": "http://proxy\n:3128"}, "line break"),
         ({"subtitles": "some"}, "subtitles"),
     ],
 )

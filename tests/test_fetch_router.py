@@ -118,6 +118,9 @@ def test_media_that_lie_somewhere_already_need_no_url(tmp_path, recorders):
         ("javascript://alert(1)", "unsupported_scheme"),
         ("simplecache::file:///etc/passwd", "unsupported_scheme"),
         ("filecache::file:///etc/passwd.mp4", "unsupported_scheme"),
+        ("my:video.mp4", "local_path_refused"),
+        ("file:v.mp4", "invalid_url"),
+        ("https://example.com/a.mp4 https://example.com/b.mp4", "invalid_url"),
         ("reference://?fo=http://10.0.0.1/", "unsupported_scheme"),
     ],
 )
@@ -206,3 +209,25 @@ def test_fetchers_are_made_when_needed_and_closed_together(tmp_path, recorders):
 
     asyncio.run(go())
     assert recorder.closed == ["storage", "http"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("data:video/mp4;base64,AAAA", "nothing here fetches data: URLs"),
+        ("mailto:someone", "nothing here fetches mailto: URLs"),
+        ("magnet:?xt=urn:btih:1", "nothing here fetches magnet: URLs"),
+        ("blob:https://example.com/1", "nothing here fetches blob: URLs"),
+        ("http:x", "http:// and a host must come first"),
+        ("http:///x.mp4", "http:// and a host must come first"),
+        ("https:/example.com/v.mp4", "https:// and a host must come first"),
+        ("https:\\\\example.com\\v.mp4", "https:// and a host must come first"),
+        ("www.example.com/v.mp4", "If it is a link, write https:// before it"),
+        ("//example.com/v.mp4", "If it is a link, write https:// before it"),
+    ],
+)
+def test_what_is_no_path_is_not_called_one(tmp_path, url, said):
+    with pytest.raises(DownloadError) as failed:
+        route(url, tmp_path)
+    assert said in failed.value.message
+    assert "is a path" not in failed.value.message or "If it is a link" in said

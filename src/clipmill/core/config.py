@@ -7,9 +7,9 @@ import json
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, ValidationError
 
 from clipmill.core.errors import RecipeError
 from clipmill.core.registry import nearest
@@ -23,6 +23,16 @@ class Config(BaseModel):
 
 
 ConfigType = TypeVar("ConfigType", bound=Config)
+
+
+def _positive(size: ByteSize) -> ByteSize:
+    if size < 1:
+        raise ValueError("must be at least one byte, such as 500MB or 2GiB; or leave it out")
+    return size
+
+
+PositiveBytes = Annotated[ByteSize, AfterValidator(_positive)]
+"""A size of at least a byte, as a number or such as ``2GB``."""
 
 
 _SECRET_PLACES = {"headers", "proxy", "cookies_file", "site_options"}

@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ByteSize, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 
-from clipmill.core.config import Config
+from clipmill.core.config import Config, PositiveBytes
 from clipmill.core.redact import REDACTED, redact_url
 
 DEFAULT_USER_AGENT = f"clipmill/{version('clipmill')}"
@@ -32,6 +40,9 @@ _HOW = frozenset(
         "rate_limit_bytes_per_second",
     }
 )
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, section 5.6.2: token."""
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SECRET_NAME = re.compile(
     r"(?i)pass|secret|token|auth|cookie|credential|api_?key|username|proxy|header"
 )
@@ -45,16 +56,25 @@ def _read_headers(value: Any) -> Any:
             raise ValueError("a header is written 'Name: value', and one has no colon")
         value = {name.strip(): content.strip() for name, _, content in lines}
     if isinstance(value, Mapping):
-        parts = [str(part) for pair in value.items() for part in pair]
-        if any("\r" in part or "\n" in part for part in parts):
-            raise ValueError("a header holds a line break")
+        for name, content in value.items():
+            if not _HEADER_NAME.fullmatch(str(name)):
+                raise ValueError(f"{str(name)!r} is not the name of a header")
+            _one_line(content)
+    return value
+
+
+def _one_line(value: Any) -> Any:
+    """Refuse what no header can carry; every source would fail of it."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if _UNSENDABLE.search(text):
+        raise ValueError("holds a line break or another control character; write it as one line")
     return value
 
 
 class FetchOptions(Config):
     """How sources are fetched."""
 
-    max_bytes: ByteSize = ByteSize(2_000_000_000)
+    max_bytes: PositiveBytes = ByteSize(2_000_000_000)
     """Largest source, in bytes or as `2GB`. Larger ones fail as `too_large`, before they are read
     where the server tells the size."""
     connect_timeout_seconds: PositiveFloat = 10.0
@@ -71,7 +91,7 @@ class FetchOptions(Config):
     """Sources fetched at a time by one worker."""
     concurrency_per_host: PositiveInt = 16
     """Sources fetched at a time from one host by one worker."""
-    user_agent: str = DEFAULT_USER_AGENT
+    user_agent: Annotated[str, AfterValidator(_one_line)] = DEFAULT_USER_AGENT
     """How clipmill presents itself to servers. Say here who you are and where to complain."""
     headers: Annotated[dict[str, SecretStr], BeforeValidator(_read_headers)] = Field(
         default_factory=dict
@@ -79,7 +99,7 @@ class FetchOptions(Config):
     """Headers sent along to the host of the URL, and not to where it redirects elsewhere."""
     cookies_file: str | None = None
     """Cookies in the Netscape format that browsers and curl export."""
-    proxy: SecretStr | None = None
+    proxy: Annotated[SecretStr, AfterValidator(_one_line)] | None = None
     """Proxy to go through, such as `http://user:password@host:3128`."""
     ignore_tls_errors: bool = False
     """Accept expired, self-signed and otherwise wrong certificates."""
@@ -114,7 +134,7 @@ class FetchOptions(Config):
     """Take machine-made subtitles where there are no others."""
     site_info: bool = False
     """Keep what the site says about a video: title, uploader, licence, chapters and so on."""
-    rate_limit_bytes_per_second: ByteSize | None = None
+    rate_limit_bytes_per_second: PositiveBytes | None = None
     """Bytes per second for one transfer from a site. Default: unlimited."""
     sections_only: bool = False
     """Fetch only the spans asked for, from sites that allow it, instead of the whole source."""

@@ -17,8 +17,15 @@ from clipmill.fetch.schemes import LOCAL_SCHEMES, STORAGE_SCHEMES
 GROUP = "clipmill.fetchers"
 
 _SCHEME = re.compile(r"(?i)([a-z][a-z0-9+.-]*)://")
+_NO_SLASHES = re.compile(r"(?i)(https?):(?!//[^/])")
+_OTHER_URL = re.compile(
+    r"(?i)(about|blob|cid|data|ftps?|javascript|magnet|mailto|rtmp|rtsp|tel|urn|view-source):"
+)
+"""URLs without slashes that lists of links hold; any other word with a colon may name a file."""
+_SECOND = re.compile(r"(?i)\shttps?://")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 _PATH = re.compile(r"[/\\]|\.\w{1,5}$|^file:")
+_UNFETCHED = "{!r}: nothing here fetches {} URLs."
 _NOTHING = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "#n/a", "nat"})
 _PAGES = frozenset({"html", "playlist"})
 _SPENT = ("attempts", "seconds", "downloaded_bytes")
@@ -108,7 +115,15 @@ class Router:
             raise failure("invalid_url", f"A text of {len(url)} characters is no URL: {shown}...")
         if _UNFIT.search(url):
             raise failure("invalid_url", f"{shown!r} holds control characters.")
+        if wrong := _NO_SLASHES.match(url):
+            raise failure(
+                "invalid_url", f"{shown!r} is no URL: {wrong[1]}:// and a host must come first."
+            )
+        if _SECOND.search(url):
+            raise failure("invalid_url", f"{shown!r} are several URLs: a row has one.")
         scheme = _SCHEME.match(url)
+        if scheme is None and (other := _OTHER_URL.match(url)):
+            raise failure("unsupported_scheme", _UNFETCHED.format(shown, f"{other[1].lower()}:"))
         if scheme is None:
             if _PATH.search(url):
                 return "storage"
@@ -120,4 +135,4 @@ class Router:
             return "sites" if await self._sites.know(url) else "http"
         if name in STORAGE_SCHEMES or name in LOCAL_SCHEMES:
             return "storage"
-        raise failure("unsupported_scheme", f"{shown!r}: nothing here fetches {name}:// URLs.")
+        raise failure("unsupported_scheme", _UNFETCHED.format(shown, f"{name}://"))

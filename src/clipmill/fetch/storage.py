@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import os
+import re
 import secrets
 import threading
 from collections.abc import Callable
@@ -38,6 +39,9 @@ from clipmill.io.filesystem import open_filesystem
 from clipmill.io.parquet_cells import ParquetCells
 
 Result = TypeVar("Result")
+
+_HOST = re.compile(r"(?i)(//)?([a-z0-9-]+\.)+[a-z]{2,}/")
+"""What a link begins with whose scheme was left out."""
 
 
 class StorageFetcher(Fetcher):
@@ -127,10 +131,11 @@ class StorageFetcher(Fetcher):
         path = _local_path(url)
         if path is not None:
             if not self._options.allow_local_paths:
+                advice = " If it is a link, write https:// before it." if _HOST.match(url) else ""
                 raise failure(
                     "local_path_refused",
                     f"{url} is a path on this machine. URL lists may not name local files; "
-                    "allow it with --allow-local-paths.",
+                    f"allow it with --allow-local-paths.{advice}",
                 )
             return MediaRef(path, "")
         scheme = url.partition("://")[0].lower()
@@ -237,6 +242,8 @@ def _local_path(url: str) -> str | None:
     scheme, separator, rest = url.partition(":")
     scheme = scheme.lower()
     if scheme in LOCAL_SCHEMES and separator:
+        if not rest.startswith("/"):
+            raise failure("invalid_url", f"{url} names no file: write file:///path/to/file.")
         rest = rest.removeprefix("//")
         host, slash, path = rest.partition("/")
         if host not in ("", "localhost"):

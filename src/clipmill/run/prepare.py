@@ -86,9 +86,12 @@ def _check_writable(output: Folder) -> None:
     place = output.local()
     if place.exists() and not place.is_dir():
         raise OutputError(f"{place} is a file, and the output must be a folder.")
-    while not place.exists():
+    while not os.path.lexists(place):
         place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    if not place.is_dir():
+        what = "is a file, not a folder" if place.exists() else "is a link that leads nowhere"
+        raise OutputError(f"{output.url} cannot be made: {place} {what}.")
+    if not os.access(place, os.W_OK | os.X_OK):
         raise OutputError(f"{output.url} cannot be written: no permission in {place}.")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import ByteSize, Field, field_validator, model_validator
 
-from clipmill.core.config import Config, fingerprint, parse_config
+from clipmill.core.config import Config, PositiveBytes, fingerprint, parse_config
 from clipmill.core.edit import Edit
 from clipmill.core.errors import RecipeError
 from clipmill.core.redact import redact_url
@@ -75,7 +75,7 @@ class WriteSpec(Config):
     """Shard layout: webdataset, files, parquet, tfrecord or dummy."""
     samples_per_shard: int = Field(default=1000, ge=1, le=10_000_000)
     """Input rows per shard."""
-    shard_bytes: ByteSize | None = None
+    shard_bytes: PositiveBytes | None = None
     """Start another file of the same shard when its media would exceed this size.
     Default: never."""
     shard_digits: int = Field(default=5, ge=1, le=12)
@@ -128,12 +128,12 @@ class RunSpec(Config):
     """Processes per worker that read media; they may crash or hang without harm."""
     sample_timeout_seconds: float = Field(default=120.0, gt=0)
     """Time a media process may spend on one file without getting on before it is killed."""
-    media_memory_bytes: ByteSize = ByteSize(4_000_000_000)
+    media_memory_bytes: Annotated[ByteSize, Field(ge=100_000_000)] = ByteSize(4_000_000_000)
     """Memory a media process may take before the file it reads fails."""
     scene_bytes: ByteSize = ByteSize(256_000_000)
     """Memory a media process may take for the pictures of a scene until its end is known; of what
     does not fit, clips are made by a second decode."""
-    ahead_bytes: ByteSize = ByteSize(2_000_000_000)
+    ahead_bytes: PositiveBytes = ByteSize(2_000_000_000)
     """Bytes a worker may hold on disk between fetching and writing."""
     max_shard_retries: int = Field(default=2, ge=0)
     """Further tries for a shard whose worker died."""

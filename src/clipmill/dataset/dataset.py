@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clipmill.core.config import fingerprint
 from clipmill.core.errors import InputError, UserError
 from clipmill.core.registry import load, nearest
 from clipmill.formats.base import MemberPlace, ShardFormat
@@ -100,6 +101,11 @@ class Dataset:
             found.append(unit)
             found += [f"{unit}-{number}" for number in range(1, stats.get("volumes", 1))]
         return found
+
+    def state(self, shard: str) -> str:
+        """What changes whenever a shard is written anew: columns beside it are of one state."""
+        unit = shard if shard in self.stats else shard.rpartition("-")[0]
+        return fingerprint(self.stats[unit])
 
     def schema(self, shard: str) -> pa.Schema:
         """Columns of one shard's table."""

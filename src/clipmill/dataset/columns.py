@@ -168,7 +168,9 @@ def group_schema(columns: pa.Schema, cells: ShardCells | None = None) -> pa.Sche
     fields = [pa.field(*pair) for pair in BEFORE]
     fields += [pa.field(one.name, one.type) for one in columns]
     fields += [pa.field(*pair) for pair in AFTER]
-    metadata = {_METADATA: json.dumps(cells.dump()).encode()} if cells else None
+    metadata: dict[bytes | str, bytes | str] | None = None
+    if cells:
+        metadata = {_METADATA: json.dumps(cells.dump()).encode()}
     return pa.schema(fields, metadata=metadata)
 
 

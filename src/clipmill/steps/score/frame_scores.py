@@ -56,12 +56,12 @@ class FrameScores(InStretches):
     Attributes:
         scores: description and unit of each score, by name.
         leading: the score that a step is about; None where all are alike.
-        further: columns besides, which ``conclude`` fills.
+        further: columns besides, made with ``column``, which ``conclude`` fills.
     """
 
     scores: ClassVar[Mapping[str, tuple[str, str]]]
     leading: ClassVar[str | None] = None
-    further: ClassVar[tuple[pa.Field[Any], ...]] = ()
+    further: ClassVar[tuple[Any, ...]] = ()
 
     @property
     def columns(self) -> pa.Schema:

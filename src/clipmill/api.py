@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,6 +74,59 @@ class Dataset(dataset.Dataset):
         """
         settings.setdefault("precision", "exact")
         return _made(self.folder.url, output, settings, mode=mode, quiet=quiet)
+
+    def annotate(
+        self,
+        *steps: Any,
+        retry: Sequence[str] = (),
+        force: bool = False,
+        parent: str | None = None,
+        modules: Sequence[str] = (),
+        quiet: bool = False,
+        **settings: Any,
+    ) -> Dataset:
+        """Let steps say something of every sample, in columns beside the dataset.
+
+        Args:
+            *steps: names of steps, mappings of a name to its settings, or functions decorated with
+                ``clipmill.step`` and classes of ``clipmill.Annotate``, which must lie in a file.
+            retry: error classes whose cells are made again; ``failed`` means all that failed.
+            force: make all cells again.
+            parent: where the sources of virtual clips lie now. Default: where they lay.
+            modules: files that define steps.
+            quiet: show no progress.
+            **settings: any setting of a recipe's ``run``, such as ``workers=4``.
+
+        Returns:
+            This dataset, opened anew.
+
+        Raises:
+            UserError: nothing was written.
+            RunError: the run stopped, or shards could not be finished.
+        """
+        from clipmill.run.annotate import annotate_dataset
+        from clipmill.run.columns_job import Redo
+        from clipmill.steps.load import file_of_step, step_orders
+
+        chosen: list[str | Mapping[str, Any]] = []
+        files = list(modules)
+        for step in steps:
+            name, path = (step, None) if isinstance(step, str | Mapping) else file_of_step(step)
+            chosen.append(name)
+            files += [path] if path else []
+        sections = {"source": {"parent": parent}, "run": settings}
+        report = annotate_dataset(
+            self.folder.url,
+            step_orders(chosen, files),
+            redo=Redo(force, frozenset(retry)),
+            recipe=parse_config(Recipe, sections, "", style="keyword"),
+            quiet=quiet,
+        )
+        if report.interrupted:
+            raise KeyboardInterrupt
+        for shard, reason in report.shards_failed.items():
+            raise RunError(f"Shard {shard} could not be finished: {reason}. Run the same again.")
+        return Dataset(self.folder.url)
 
 
 def download(

@@ -18,6 +18,8 @@ from clipmill.core.registry import nearest
 COMMANDS: dict[str, str] = {
     "download": "Turn a list of URLs, a folder of media or shards into a dataset.",
     "split": "Find the clips of videos: a table of spans, nothing encoded.",
+    "annotate": "Let steps say something of every sample, in columns beside the dataset.",
+    "steps": "List the steps there are, with their columns, units and costs.",
     "export": "Make files of clips: cut, scaled, encoded once, and checked.",
     "run": "Carry out a recipe written in YAML.",
     "explain": "Show what a recipe will do, and what each source costs.",

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clipmill.core.errors import InputError
+from clipmill.core.seen import Cell
 from clipmill.formats.tables import table_name
 from clipmill.io.folder import Folder
 
@@ -188,3 +189,17 @@ def row_marks(rows: pa.Table) -> list[int]:
 
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def cell_table(columns: pa.Schema, cells: Sequence[Cell]) -> pa.Table:
+    """Cells as rows of a group's table, without what says which sample each is of.
+
+    Args:
+        columns: the step's own.
+        cells: what it says, checked.
+    """
+    made = [pa.array([cell.values.get(one.name) for cell in cells], one.type) for one in columns]
+    for name, kind in AFTER:
+        made.append(pa.array([getattr(cell, name) for cell in cells], kind))
+    fields = [*((one.name, one.type) for one in columns), *AFTER]
+    return pa.Table.from_arrays(made, schema=pa.schema(fields))

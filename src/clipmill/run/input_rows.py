@@ -11,7 +11,7 @@ import pyarrow as pa
 from clipmill.core.keys import sample_key, sample_uid
 from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle
 from clipmill.core.time import Span
-from clipmill.run.job import Job
+from clipmill.run.recipe import WriteSpec
 from clipmill.sources.base import (
     CUTS_COLUMN,
     HIDDEN,
@@ -25,7 +25,9 @@ _SPECIAL = frozenset({"url", "caption", "clips", *HIDDEN})
 _FIT_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
-def samples_of(inputs: pa.Table, numbers: Sequence[int], shard: int, job: Job) -> Iterator[Sample]:
+def samples_of(
+    inputs: pa.Table, numbers: Sequence[int], shard: int, write: WriteSpec
+) -> Iterator[Sample]:
     """Samples of a shard, in order.
 
     A sample of a dataset keeps its key, unless that cannot be the name of a file or another row of
@@ -35,9 +37,8 @@ def samples_of(inputs: pa.Table, numbers: Sequence[int], shard: int, job: Job) -
         inputs: the shard's rows, as its source gives them.
         numbers: the place of each in the shard.
         shard: its id.
-        job: the run.
+        write: how the dataset's keys are made.
     """
-    write = job.recipe.write
     taken: set[str] = set()
     for row, values in zip(numbers, _python_rows(inputs), strict=True):
         media = tuple(MediaRef(**ref) for ref in values.get(MEDIA_COLUMN) or ())

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from clipmill.core.errors import OutputError, RunError
@@ -48,6 +45,7 @@ from clipmill.run.progress import ProgressDisplay
 from clipmill.run.recipe import Recipe
 from clipmill.run.room import room_needed
 from clipmill.run.runlog import RunLog
+from clipmill.run.signals import stopped_by_signals
 from clipmill.run.staging import roll_forward
 from clipmill.run.tally import Tally
 from clipmill.run.wandb_report import WandbReport
@@ -248,10 +246,9 @@ def work(
     wandb = job.recipe.run.wandb
     reporter = WandbReport(wandb, job.recipe.public_dump()) if wandb else None
     log.write("run started", fingerprint=job.fingerprint, shards=len(shards), rows=rows)
-    stop = threading.Event()
     executor: Executor = load("clipmill.executors", job.recipe.run.executor)()
     try:
-        with ProgressDisplay(tally, quiet=quiet) as display, _stopped_by_signals(stop):
+        with ProgressDisplay(tally, quiet=quiet) as display, stopped_by_signals() as stop:
             executor.run(job, shards, _listener(tally, display, log, reporter), stop)
         interrupted = stop.is_set() and tally.shards_done < len(shards)
         report = _report(job, inputs, tally, interrupted=interrupted)
@@ -306,23 +303,3 @@ def _listener(
             log.write("fatal", reason=event.reason, traceback=event.traceback)
 
     return tell
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the run in order; a second Ctrl-C does not wait for that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
-
-    earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

@@ -117,7 +117,7 @@ class ShardPass:
             limit=self._job.recipe.write.shard_bytes,
             positions=staging.position,
         )
-        samples = list(samples_of(inputs, numbers, self._shard, self._job))
+        samples = list(samples_of(inputs, numbers, self._shard, self._job.recipe.write))
         results = staging.finished
         self._resumed(len(results))
         try:

@@ -223,7 +223,7 @@ class SourceWork:
     async def _fetch(self, target: Path) -> Fetched:
         first = self._samples[0]
         modalities = self._bench.recipe.modalities
-        main, audio = _pick_media(first.media, modalities)
+        main, audio = pick_media(first.media, modalities)
         request = FetchRequest(
             url=first.url or "",
             target=target,
@@ -277,7 +277,7 @@ class SourceWork:
         self._others.update(file.path for members in files for file in members)
 
 
-def _pick_media(
+def pick_media(
     media: tuple[MediaRef, ...], modalities: tuple[str, ...]
 ) -> tuple[MediaRef | None, MediaRef | None]:
     """The member to start from, and a separate sound track when both are wanted and there."""

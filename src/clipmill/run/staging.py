@@ -29,11 +29,10 @@ class Result:
     source: dict[str, Any] | None = None
 
 
-class Staging:
-    """Local folder in which one shard is written before it is committed.
+class StagedShard:
+    """Local folder in which files of one shard are written before they are committed.
 
-    Samples are finished in order; each is journalled with the writer's position, so a worker that
-    takes over truncates the writer there and goes on with the next sample.
+    What is finished is journalled, so that a worker that takes over goes on from there.
 
     Args:
         scratch: local folder shared by all shards of the output.
@@ -51,19 +50,13 @@ class Staging:
             self.files.mkdir()
 
     @property
-    def finished(self) -> list[Result]:
-        """Results of the samples an earlier worker finished, in order."""
-        return [Result(entry["rows"], entry["source"]) for entry in self._journal.entries]
+    def entries(self) -> list[dict[str, Any]]:
+        """What an earlier worker journalled, in order."""
+        return self._journal.entries
 
-    @property
-    def position(self) -> dict[str, int]:
-        """Where the writers stood after the last finished row, per volume."""
-        entries = self._journal.entries
-        return dict(entries[-1]["position"]) if entries else {}
-
-    def journal(self, result: Result, position: dict[str, int]) -> None:
-        """Record one finished sample."""
-        self._journal.append({"rows": result.rows, "source": result.source, "position": position})
+    def append(self, entry: dict[str, Any]) -> None:
+        """Journal what is finished."""
+        self._journal.append(entry)
 
     def close(self) -> None:
         """Close the journal; what is in hand stays for the next worker."""
@@ -85,6 +78,28 @@ class Staging:
         draft.write_text(json.dumps(plan))
         os.replace(draft, self.folder / _COMMIT_FILE)
         _put(self.folder, output, names)
+
+
+class Staging(StagedShard):
+    """A shard whose samples are finished in order.
+
+    Each is journalled with the writer's position, so a worker that takes over truncates the writer
+    there and goes on with the next sample.
+    """
+
+    @property
+    def finished(self) -> list[Result]:
+        """Results of the samples an earlier worker finished, in order."""
+        return [Result(entry["rows"], entry["source"]) for entry in self.entries]
+
+    @property
+    def position(self) -> dict[str, int]:
+        """Where the writers stood after the last finished row, per volume."""
+        return dict(self.entries[-1]["position"]) if self.entries else {}
+
+    def journal(self, result: Result, position: dict[str, int]) -> None:
+        """Record one finished sample."""
+        self.append({"rows": result.rows, "source": result.source, "position": position})
 
 
 def carry_on_commit(folder: Path, output: Folder, run: str) -> bool:

@@ -12,9 +12,11 @@ import signal
 import sys
 import traceback
 from multiprocessing.connection import Connection
+from typing import Any
 
 from clipmill.core.errors import RunError, ShardError, UserError
 from clipmill.core.outcome import Counts
+from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.job import Job
 from clipmill.run.output import WorkersPresent
@@ -34,7 +36,7 @@ class Worker:
         job: the run.
     """
 
-    def __init__(self, connection: Connection, job: Job) -> None:
+    def __init__(self, connection: Connection, job: Job | ColumnsJob) -> None:
         self._connection = connection
         self._job = job
         self._counts = Counts()
@@ -74,28 +76,33 @@ class Worker:
 
     async def _shard(self, shard: int) -> None:
         self._turn += 1
-        one = ShardPass(
-            self._job,
-            self._bench,
-            shard,
-            turn=self._turn,
-            report=self._count,
-            resumed=self._note_resumed,
-        )
         try:
-            stats = await one.run()
+            stats = await self._pass(shard)
         except (ShardError, OSError) as error:
             if isinstance(error, OSError) and is_no_room(error):
                 self._send(Fatal(str(no_room(error, error.filename or self._job.scratch))))
             else:
                 self._send(ShardFailed(shard, f"{type(error).__name__}: {error}"))
         except (RunError, UserError) as error:
-            self._send(Fatal(str(error)))
+            self._send(Fatal(str(error), error.fields.get("traceback", "")))
         except Exception as error:  # noqa: BLE001  a bug: it must stop the run, with its traceback
             self._send(Fatal(f"{type(error).__name__}: {error}", traceback.format_exc()))
         else:
             self._report()
             self._send(ShardDone(shard, stats))
+
+    async def _pass(self, shard: int) -> dict[str, Any]:
+        """Do the shard, in the way of its job."""
+        how: dict[str, Any] = {
+            "turn": self._turn,
+            "report": self._count,
+            "resumed": self._note_resumed,
+        }
+        if isinstance(self._job, Job):
+            return await ShardPass(self._job, self._bench, shard, **how).run()
+        from clipmill.run.columns_pass import ColumnsPass  # steps load much that others do not need
+
+        return await ColumnsPass(self._job, self._bench, shard, **how).run()
 
     def _count(self, counts: Counts) -> None:
         self._inputs += 1
@@ -140,13 +147,13 @@ def main() -> None:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the parent decides
     connection = Connection(int(sys.argv[1]))
-    job: Job = connection.recv()
+    job: Job | ColumnsJob = connection.recv()
     present = WorkersPresent(job.scratch)  # noqa: F841  held until this process ends
     gc.freeze()  # what was imported stays; looking through it again and again costs time
     asyncio.run(_serve(connection, job))
 
 
-async def _serve(connection: Connection, job: Job) -> None:
+async def _serve(connection: Connection, job: Job | ColumnsJob) -> None:
     await Worker(connection, job).serve()
 
 

@@ -82,7 +82,7 @@ class SampleSource(ShardSource):
     def files(self) -> Sequence[InputFile]:
         """Shards in the order of their names, with the number of samples that are there."""
         return [
-            file if (kept := self._rows(number)) is None else replace(file, rows=len(kept))
+            file if (kept := self.row_numbers(number)) is None else replace(file, rows=len(kept))
             for number, file in enumerate(super().files())
         ]
 
@@ -102,7 +102,7 @@ class SampleSource(ShardSource):
 
     def read(self, part: Part) -> pa.Table:
         """Samples of one part of one shard."""
-        kept = self._rows(part.file)
+        kept = self.row_numbers(part.file)
         if kept is None or not part.count:
             return _shaped(super().read(part), self._parent)
         wanted = kept[part.start : part.start + part.count]
@@ -110,7 +110,7 @@ class SampleSource(ShardSource):
         rows = super().read(Part(part.file, first, last - first + 1))
         return _shaped(rows.take(wanted - first), self._parent)
 
-    def _rows(self, file: int) -> npt.NDArray[np.int64] | None:
+    def row_numbers(self, file: int) -> npt.NDArray[np.int64] | None:
         """Numbers of a shard's rows that are there; None when nothing tells of failures."""
         if file not in self._kept:
             table = self._shards[file].table

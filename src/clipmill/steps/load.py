@@ -71,6 +71,33 @@ def find_steps(modules: Sequence[str]) -> dict[str, str | None]:
     return found
 
 
+def step_orders(
+    given: Sequence[str | Mapping[str, Any]], modules: Sequence[str] = ()
+) -> list[StepOrder]:
+    """Steps as recipes name them, each found.
+
+    Args:
+        given: names, or mappings of one name to its settings.
+        modules: files of the user's that define steps.
+
+    Raises:
+        RecipeError: there is no such step.
+    """
+    known = find_steps(modules)
+    orders = []
+    for one in given:
+        named = one if isinstance(one, Mapping) else {one: {}}
+        if len(named) != 1:
+            raise RecipeError(f"A step is one name with its settings, not {one!r}.")
+        ((name, settings),) = named.items()
+        if name not in known:
+            raise RecipeError(f"There is no step {name!r}. {registry.nearest(name, sorted(known))}")
+        if not isinstance(settings or {}, Mapping):
+            raise RecipeError(f"The settings of step {name!r} must be a mapping.")
+        orders.append(StepOrder(name, dict(settings or {}), known[name]))
+    return orders
+
+
 def step_type(name: str, module: str | None = None) -> type[Annotate]:
     """A step's class.
 
@@ -111,6 +138,33 @@ def step_fingerprint(step: Annotate) -> str:
     return fingerprint([*said, step.columns.to_string(show_field_metadata=False)])[
         :_FINGERPRINT_DIGITS
     ]
+
+
+def file_of_step(step: Any) -> tuple[str, str | None]:
+    """Name of a step given as a class or a decorated function, and the file that defines it.
+
+    Returns:
+        None in place of the file where the step is registered.
+
+    Raises:
+        RecipeError: it is no step, or was defined where other processes could not load it from.
+    """
+    kind = getattr(step, "clipmill_step", step)
+    if not (isinstance(kind, type) and issubclass(kind, Annotate)):
+        raise RecipeError(
+            f"{step!r} is no step: give a name, a function decorated with clipmill.step, or a "
+            "class of clipmill.Annotate."
+        )
+    if kind.name in registry.names(GROUP) and step_type(kind.name) is kind:
+        return kind.name, None
+    code = getattr(kind, "function", None) or kind
+    path = None if code.__module__ == "__main__" else inspect.getsourcefile(code)
+    if path is None or not os.path.isfile(path):
+        raise RecipeError(
+            f"Step {kind.name!r} is defined in a script or notebook, and other processes must load "
+            "it: put it into a file of its own, and import it from there."
+        )
+    return kind.name, path
 
 
 def _check_columns(step: Annotate) -> None:

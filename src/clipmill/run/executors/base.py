@@ -7,8 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.events import Event
 from clipmill.run.job import Job
+
+WorkerJob = Job | ColumnsJob
+"""What workers do: make shards, or columns beside them."""
 
 
 class Executor(ABC):
@@ -19,7 +23,7 @@ class Executor(ABC):
     @abstractmethod
     def run(
         self,
-        job: Job,
+        job: WorkerJob,
         shards: Sequence[int],
         tell: Callable[[Event], None],
         stop: threading.Event,

@@ -16,8 +16,7 @@ from multiprocessing.connection import Connection, wait
 
 from clipmill.core.errors import RunError
 from clipmill.run.events import Event, Fatal, ShardDone, ShardFailed
-from clipmill.run.executors.base import Executor
-from clipmill.run.job import Job
+from clipmill.run.executors.base import Executor, WorkerJob
 
 _MALLOC = {"MALLOC_ARENA_MAX": "2"}
 """Threads of a worker take turns; an arena for each would only keep memory from the others."""
@@ -39,7 +38,7 @@ class _WorkerProcess:
     began: bool = False
 
     @classmethod
-    def start(cls, job: Job) -> _WorkerProcess:
+    def start(cls, job: WorkerJob) -> _WorkerProcess:
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(
@@ -77,7 +76,7 @@ class LocalExecutor(Executor):
 
     def run(
         self,
-        job: Job,
+        job: WorkerJob,
         shards: Sequence[int],
         tell: Callable[[Event], None],
         stop: threading.Event,
@@ -92,7 +91,7 @@ class LocalExecutor(Executor):
             crew.dismiss()
 
 
-def worker_count(job: Job, shards: int) -> int:
+def worker_count(job: WorkerJob, shards: int) -> int:
     """Workers to start: as asked, else one for every two cores; never more than there are shards.
 
     A worker and its media processes share the work of a source about evenly.
@@ -103,7 +102,9 @@ def worker_count(job: Job, shards: int) -> int:
 
 
 class _Crew:
-    def __init__(self, job: Job, shards: Sequence[int], tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, job: WorkerJob, shards: Sequence[int], tell: Callable[[Event], None]
+    ) -> None:
         self._job = job
         self._tell = tell
         self._todo = deque(shards)

@@ -1,0 +1,320 @@
+"""The pass that annotates one shard: its sources decoded once, what steps say kept beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clipmill.core.config import fingerprint
+from clipmill.core.errors import SampleError
+from clipmill.core.media_names import AUDIO_EXTENSIONS
+from clipmill.core.outcome import Counts
+from clipmill.core.request import Audio
+from clipmill.core.sample import Sample
+from clipmill.core.seen import Cell, Seen
+from clipmill.dataset.columns import MARKED, ColumnGroup, row_marks
+from clipmill.dataset.dataset import Dataset
+from clipmill.fetch.base import FetchRequest
+from clipmill.formats.tables import COMPRESSION
+from clipmill.run.batches import Batcher
+from clipmill.run.columns_job import ColumnsJob
+from clipmill.run.input_rows import samples_of
+from clipmill.run.shard_columns import ShardColumns
+from clipmill.run.source_work import Workbench, pick_media
+from clipmill.run.staging import StagedShard, carry_on_commit
+from clipmill.sources.base import Part
+from clipmill.steps.base import InBatches
+from clipmill.steps.judge import failed
+from clipmill.steps.load import make_step
+from clipmill.steps.observe import Observed, Showing
+
+ROWS_AT_ONCE = 256
+"""Samples of one source that are shown, and journalled, together."""
+ROWS_OF_BATCHES = 32
+"""The same where frames come back from the media process."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the shard that steps are to say something of."""
+
+    number: int
+    key: str
+    sample: Sample
+    values: dict[str, Any]
+    steps: tuple[int, ...]
+
+
+class ColumnsPass:
+    """Runs steps over the samples of one shard; those of one source are decoded together.
+
+    Args:
+        job: the run.
+        bench: what all shards of this worker share.
+        shard: number of the shard.
+        turn: how many shards this worker began before.
+        report: told how each sample ended.
+        resumed: told how many samples an earlier worker had finished.
+    """
+
+    def __init__(
+        self,
+        job: ColumnsJob,
+        bench: Workbench,
+        shard: int,
+        *,
+        turn: int,
+        report: Callable[[Counts], None],
+        resumed: Callable[[int], None],
+    ) -> None:
+        self._job = job
+        self._bench = bench
+        self._file = shard
+        self._shard = job.name(shard)
+        self._turn = turn
+        self._report = report
+        self._resumed = resumed
+        self._decoded_seconds = 0.0
+        self._groups: list[ShardColumns] = []
+        self._batchers: dict[int, Batcher] = {}
+
+    async def run(self) -> dict[str, Any]:
+        """Do the whole shard; what each of its groups holds then, by name."""
+        job = self._job
+        await asyncio.to_thread(carry_on_commit, job.scratch / self._shard, job.output, job.run)
+        dataset = Dataset(job.output)
+        state = dataset.state(self._shard)
+        async with self._bench.reading:
+            rows = await asyncio.to_thread(self._read, dataset)
+        names = sorted(task.group for task in job.steps)
+        staged = StagedShard(
+            job.scratch, self._shard, fingerprint([job.run, state, names, repr(job.redo)])
+        )
+        try:
+            self._take_up(staged)
+            left = [row for one in rows if (row := self._left(one))]
+            self._resumed(len(rows) - len(left))
+            await self._see(left, staged)
+            return await asyncio.to_thread(self._commit, staged, state)
+        finally:
+            for batcher in self._batchers.values():
+                batcher.close()
+            staged.close()
+
+    def _read(self, dataset: Dataset) -> list[_Row]:
+        """The rows that there is something to do of; groups are opened on the way."""
+        names = dataset.schema(self._shard).names
+        table = dataset.shard_table(self._shard, [name for name in MARKED if name in names])
+        marks = pa.table({"key": table.column("key"), "mark": row_marks(table)})
+        kept = self._job.source.row_numbers(self._file)
+        there = list(range(table.num_rows)) if kept is None else kept.tolist()
+        self._groups = [
+            ShardColumns(
+                ColumnGroup(dataset.folder, task.group),
+                make_step(task.order),
+                marks,
+                shard=self._shard,
+                there=there,
+                redo=self._job.redo,
+            )
+            for task in self._job.steps
+        ]
+        wanted = [row for row in there if self._steps_of(row)]
+        if not wanted:
+            return []
+        inputs = self._job.source.read(Part(self._file, 0, len(there)))
+        inputs = inputs.take(pa.array(np.searchsorted(there, wanted), pa.int64()))
+        reads = sorted({name for one in self._groups for name in one.step.reads} & {*names})
+        values: list[dict[str, Any]] = [{} for _ in wanted]
+        if reads:
+            read = dataset.shard_table(self._shard, reads)
+            values = read.take(pa.array(wanted, pa.int64())).to_pylist()
+        keys = marks.column("key").to_pylist()
+        samples = samples_of(inputs, wanted, self._file, self._job.recipe.write)
+        return [
+            _Row(number, str(keys[number]), sample, row, self._steps_of(number))
+            for number, sample, row in zip(wanted, samples, values, strict=True)
+        ]
+
+    def _steps_of(self, row: int) -> tuple[int, ...]:
+        return tuple(number for number, one in enumerate(self._groups) if row in one.todo)
+
+    def _left(self, row: _Row) -> _Row | None:
+        """The row with the steps that are still to see it; None when there are none."""
+        steps = self._steps_of(row.number)
+        return replace(row, steps=steps) if steps else None
+
+    def _take_up(self, staged: StagedShard) -> None:
+        """Take over what an earlier worker finished."""
+        by_name = {one.group.name: one for one in self._groups}
+        for entry in staged.entries:
+            self._decoded_seconds += entry["decoded_seconds"]
+            for name, journalled in entry["groups"].items():
+                by_name[name].take_up(journalled)
+
+    async def _see(self, rows: Sequence[_Row], staged: StagedShard) -> None:
+        """Let steps see every source; each part of one is journalled when it is done."""
+        for number, one in enumerate(self._groups):
+            if isinstance(one.step, InBatches):
+                order = self._job.steps[number].order
+                self._batchers[number] = Batcher(order, one.step.batch_size)
+        tasks = [asyncio.create_task(self._source(part, staged)) for part in self._sources(rows)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _sources(self, rows: Sequence[_Row]) -> list[list[_Row]]:
+        """Rows that are decoded together; those that nobody looks at, all of them.
+
+        A sample whose sound is a file of its own is two sources, when both are wanted.
+        """
+        found: dict[Any, list[_Row]] = {}
+        for row in rows:
+            wants = {step: self._groups[step].step.wants for step in row.steps}
+            sound = {step for step, want in wants.items() if isinstance(want, Audio)}
+            if not any(ref.extension in AUDIO_EXTENSIONS for ref in row.sample.media):
+                sound = set()
+            unseen = {step for step, want in wants.items() if want is None}
+            for kind, steps in ("", wants.keys() - sound - unseen), ("sound", sound):
+                if steps:
+                    source = (kind, row.sample.url, row.sample.media)
+                    part = replace(row, steps=tuple(sorted(steps)))
+                    found.setdefault(source, []).append(part)
+            if unseen:
+                part = replace(row, steps=tuple(sorted(unseen)))
+                found.setdefault(None, []).append(part)
+        return list(found.values())
+
+    async def _source(self, rows: Sequence[_Row], staged: StagedShard) -> None:
+        """All samples of one source, from its file to the journal."""
+        batched = any(step in self._batchers for row in rows for step in row.steps)
+        size = ROWS_OF_BATCHES if batched else ROWS_AT_ONCE
+        async with self._bench.unprobed:
+            try:
+                async with self._file_of(rows) as path:
+                    for start in range(0, len(rows), size):
+                        await self._part(path, rows[start : start + size], staged)
+            except SampleError as error:
+                cell = failed(error.error_class, error.message)
+                left = [row for one in rows if (row := self._left_of(one))]
+                self._keep(left, Observed([[cell] * len(row.steps) for row in left]), staged)
+
+    def _left_of(self, row: _Row) -> _Row | None:
+        steps = tuple(step for step in row.steps if row.number in self._groups[step].todo)
+        return replace(row, steps=steps) if steps else None
+
+    @asynccontextmanager
+    async def _file_of(self, rows: Sequence[_Row]) -> AsyncIterator[Path | None]:
+        """The source as a local file; None where no step looks at it."""
+        wants = [self._groups[step].step.wants for row in rows for step in row.steps]
+        if not any(wants):
+            yield None
+            return
+        bench, sample = self._bench, rows[0].sample
+        holding = bench.budget.open((self._turn, rows[0].number))
+        target = bench.files.take()
+        only_sound = all(isinstance(want, Audio) for want in wants)
+        media, _ = pick_media(sample.media, ("audio",) if only_sound else ("video",))
+        try:
+            async with bench.slots:
+                bench.stages.fetch += 1
+                try:
+                    request = FetchRequest(url=sample.url or "", target=target, media=media)
+                    fetched = await bench.router.fetch(request, holding)
+                finally:
+                    bench.stages.fetch -= 1
+            yield fetched.path
+        finally:
+            holding.release()
+            bench.files.give_back(target)
+
+    async def _part(self, path: Path | None, rows: Sequence[_Row], staged: StagedShard) -> None:
+        """Show some samples of a source, and keep what steps say of them."""
+        for batcher in self._batchers.values():
+            await batcher.room()
+        self._bench.stages.probe += 1
+        try:
+            observed: Observed = await self._bench.pool.call(
+                "clipmill.steps.observe:observe",
+                path=path,
+                showings=[Showing(row.key, row.sample.span, row.values, row.steps) for row in rows],
+                orders=[task.order for task in self._job.steps],
+            )
+        finally:
+            self._bench.stages.probe -= 1
+        observed.cells = await self._judged(rows, observed.cells)
+        self._keep(rows, observed, staged)
+
+    async def _judged(
+        self, rows: Sequence[_Row], said: Sequence[Sequence[Cell | Seen]]
+    ) -> list[list[Cell | Seen]]:
+        """What was said, once those that judge batches have spoken too."""
+
+        async def one(step: int, cell: Cell | Seen) -> Cell:
+            return cell if isinstance(cell, Cell) else await self._batchers[step].cell(cell)
+
+        made = await asyncio.gather(
+            *(
+                one(step, cell)
+                for row, cells in zip(rows, said, strict=True)
+                for step, cell in zip(row.steps, cells, strict=True)
+            )
+        )
+        left = iter(made)
+        return [[next(left) for _ in row.steps] for row in rows]
+
+    def _keep(self, rows: Sequence[_Row], observed: Observed, staged: StagedShard) -> None:
+        """Put cells in their rows, journalled."""
+        entry: dict[str, Any] = {"decoded_seconds": observed.decoded_seconds, "groups": {}}
+        for step, group in enumerate(self._groups):
+            mine = [
+                (row.number, cell)
+                for row, cells in zip(rows, observed.cells, strict=True)
+                for number, cell in zip(row.steps, cells, strict=True)
+                if number == step and isinstance(cell, Cell)
+            ]
+            if mine:
+                entry["groups"][group.group.name] = group.add(
+                    [number for number, _ in mine], [cell for _, cell in mine]
+                )
+        staged.append(entry)
+        self._decoded_seconds += observed.decoded_seconds
+        for row, cells in zip(rows, observed.cells, strict=True):
+            if not self._steps_of(row.number):
+                self._report(_counted(cells))
+
+    def _commit(self, staged: StagedShard, state: str) -> dict[str, Any]:
+        names: list[str] = []
+        held: dict[str, Any] = {}
+        for one in self._groups:
+            path = one.group.table_path(self._shard)
+            place = staged.files / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            table, cells = one.table(state)
+            pq.write_table(table, place, compression=COMPRESSION)
+            names.append(path)
+            held[one.group.name] = cells.dump()
+        staged.commit(self._job.output, self._job.run, names)
+        return {"groups": held, "decoded_seconds": self._decoded_seconds}
+
+
+def _counted(cells: Sequence[Cell | Seen]) -> Counts:
+    """How a sample ended: failed when a step failed on it."""
+    counts = Counts()
+    wrong = [cell for cell in cells if isinstance(cell, Cell) and cell.status == "failed"]
+    if wrong:
+        counts.add("failed_to_process", wrong[0].error_class, 0)
+    else:
+        counts.add("success", None, 0)
+    return counts

@@ -8,6 +8,8 @@ import pytest
 from clipmill.core.errors import ProcessError
 from clipmill.core.time import Span
 from clipmill.demo.media import make_audio, make_video
+from clipmill.media import decode
+from clipmill.media.probe import probe
 from media_clips import frames, numbers, render, sound_offset
 
 OPEN_GOP = {"codec_options": {"x264-params": "open-gop=1"}}
@@ -46,6 +48,7 @@ def test_a_copy_says_what_it_holds_and_holds_it(tmp_path, name, options, extensi
         assert clip.encoder is None
         assert clip.probe["video"]["pixel_format"] == "yuv420p"
         assert clip.probe["integrity"] == "ok"
+        assert clip.probe == probe(path).row()
         assert clip.probe["duration_seconds"] == pytest.approx(float(actual.duration), abs=0.002)
         if clip.requested.start < 3:
             # Matroska counts in milliseconds, once in the source and once in the copy
@@ -108,6 +111,29 @@ def test_sound_alone_can_be_copied_too(tmp_path):
     assert clip.encoder is None
     assert clip.actual == Span(Fraction(1, 2), Fraction(3, 2))
     assert abs(sound_offset(clip, "m4a", source)) < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("a.mp4", {}), ("open.mp4", OPEN_GOP), ("a.mkv", {"audio": "flac"})]
+)
+def test_packets_kept_in_memory_and_packets_read_again_make_the_same_files(
+    tmp_path, monkeypatch, name, options
+):
+    source = make_video(tmp_path / name, seconds=4, fps=12, gop=12, **options)
+    made = {}
+    for kept_bytes in (64 << 20, 0):
+        monkeypatch.setattr(decode, "_KEPT_BYTES", kept_bytes)
+        folder = tmp_path / str(kept_bytes)
+        folder.mkdir()
+        spans = [(0, 1.5), (0.5, 2.1), (2, 4), (0.5, 2.1)]
+        clips = render(
+            source, spans, folder, {"video": "mkv", "audio": "original"}, precision="copy"
+        )
+        made[kept_bytes] = [
+            {name: file.sha256 for name, file in clip.members.items()} for clip in clips
+        ]
+    assert made[0] == made[64 << 20]
+    assert made[0][1] == made[0][3]
 
 
 def test_what_cannot_be_copied_says_why(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import mmap
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -177,13 +178,8 @@ def _is_rewritten(video: Any) -> bool:
 
 def _check(path: Path, frame_count: int, digest: int | None, source: Probe) -> dict[str, Any]:
     """Read a copy again: every packet is there, byte for byte; nothing need be decoded."""
-    with open_media(path, unseen=True) as container:
-        video = container.streams.video[0]
-        count = seen = 0
-        for packet in container.demux(video):
-            if packet.size:
-                count += 1
-                seen = zlib.crc32(packet, seen)
+    with open_media(path, unseen=True, made_here=True) as container:
+        count, seen = _count_packets(container, path)
         container.seek(0)
         facts = probe_container(container, path)
     if count != frame_count or digest not in (None, seen):
@@ -193,6 +189,26 @@ def _check(path: Path, frame_count: int, digest: int | None, source: Probe) -> d
             error_class="clip_check_failed",
         )
     return _with_pixels(facts, source).row()
+
+
+def _count_packets(container: Any, path: Path) -> tuple[int, int]:
+    """How many packets the video of a file holds whole, and the checksum of their bytes."""
+    video = container.streams.video[0]
+    count = seen = 0
+    if container.format.name.startswith("mov,"):
+        # Its table tells where every packet lies, which is a third of the work of demuxing.
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for entry in video.index_entries:
+                start, size = entry.pos, entry.size
+                if size and start + size <= len(data):
+                    count += 1
+                    seen = zlib.crc32(data[start : start + size], seen)
+        return count, seen
+    for packet in container.demux(video):
+        if packet.size:
+            count += 1
+            seen = zlib.crc32(packet, seen)
+    return count, seen
 
 
 def _with_pixels(facts: Probe, source: Probe) -> Probe:

@@ -25,6 +25,9 @@ from clipmill.media.sound_index import SoundIndex
 from clipmill.media.video import VideoReader
 from clipmill.media.walk import walk
 
+# Reading packets again costs three times as much as keeping them.
+_KEPT_BYTES = 64 << 20
+
 
 @dataclass(eq=False)
 class Picture:
@@ -78,8 +81,11 @@ class MediaFile:
 
     Args:
         path: a local file.
+        keeps_packets: whether to keep the packets that were read for the index, where an mp4 or
+            Matroska is no longer than 64 MiB.
 
     Attributes:
+        packets: of each stream, by its index, in order of decoding; None when they are not kept.
         frames: its main video's frames; None for sound alone.
         sound: its main audio; None when there is none that can be decoded.
         decoded_frames: how many frames have been decoded so far.
@@ -89,12 +95,14 @@ class MediaFile:
         ProcessError: on entering or decoding: the file cannot be read.
     """
 
+    packets: dict[int, list[Any]] | None
     frames: FrameIndex | None
     sound: SoundIndex | None
     frame_rate: Fraction | None
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, keeps_packets: bool = False) -> None:
         self.path = Path(path)
+        self._keeps_packets = keeps_packets
         self.decoded_frames = 0
         self._decoded_ticks = 0
         self._video: VideoReader | None = None
@@ -105,7 +113,8 @@ class MediaFile:
             self._container = stack.enter_context(open_media(self.path))
             video, audio = main_video(self._container), main_audio(self._container)
             self.frame_rate = as_fraction(video.guessed_rate) if video else None
-            self.frames, self.sound = walk(self._container, video, audio)
+            self.packets = {} if self._keeps_packets and self._may_keep() else None
+            self.frames, self.sound = walk(self._container, video, audio, self.packets)
             if self.frames is None and self.sound is None:
                 raise ProcessError(
                     "it holds no frame and no sound that could be decoded",
@@ -143,6 +152,11 @@ class MediaFile:
         if self.sound and any(isinstance(want.request, Audio) for want in wants):
             runs.append(self._sounds(self.sound, wants))
         yield from heapq.merge(*runs, key=_time)
+
+    def _may_keep(self) -> bool:
+        # Elsewhere libav works some times out, and differently after it has sought.
+        tells_times = self._container.format.name.startswith(("mov,", "matroska,"))
+        return tells_times and self.path.stat().st_size <= _KEPT_BYTES
 
     def _open(self) -> Any:
         return self._stack.enter_context(open_media(self.path))

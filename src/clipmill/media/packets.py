@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any, Self
 
 import av
@@ -14,6 +15,7 @@ import av
 from clipmill.core.time import Span
 from clipmill.media.decode import MediaFile
 from clipmill.media.frame_index import FrameIndex
+from clipmill.media.kept_packets import KeptPackets
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import (
     as_fraction,
@@ -28,12 +30,14 @@ _SEEK_BACK_SECONDS = Fraction(1)
 # Decoders of these need the packet before to get a packet right; an edit list hides it.
 _NEEDS_RUN_UP = frozenset({"aac", "mp3", "mp3float", "opus", "libopus", "vorbis"})
 _HIDES = frozenset({"mp4", "mov", "ipod"})
+_SIZE = attrgetter("size")
 
 
 class PacketSource:
     """The packets of a file's main video and main audio, as a context manager.
 
-    Each stream is read by itself, so that seeking for one leaves the other where it is.
+    What the open file has kept is taken from there. Else each stream is read by itself, so that
+    seeking for one leaves the other where it is.
 
     Args:
         media: the open file.
@@ -48,6 +52,9 @@ class PacketSource:
 
     def __init__(self, media: MediaFile) -> None:
         self._path = media.path
+        self._kept = {
+            index: KeptPackets(packets) for index, packets in (media.packets or {}).items()
+        }
         self._zero = Fraction(0)
         if media.frames is not None:
             self._zero = media.frames.first_pts * media.frames.time_base
@@ -57,11 +64,14 @@ class PacketSource:
 
     def __enter__(self) -> Self:
         self._pictures = self._stack.enter_context(open_media(self._path, unseen=True))
-        self._sounds = self._stack.enter_context(open_media(self._path, unseen=True))
+        self._sounds = self._pictures
+        if not self._kept:
+            self._sounds = self._stack.enter_context(open_media(self._path, unseen=True))
         self.video, audio = main_video(self._pictures), main_audio(self._sounds)
         self.audio = audio if audio is not None and audio.codec_context is not None else None
-        read_only(self._pictures, [self.video])
-        read_only(self._sounds, [self.audio])
+        if not self._kept:
+            read_only(self._pictures, [self.video])
+            read_only(self._sounds, [self.audio])
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -73,27 +83,27 @@ class PacketSource:
         return Fraction(1, self.audio.codec_context.sample_rate)
 
     def pictures(self, index: FrameIndex, serial: int) -> Iterator[Any]:
-        """Yield the packets of the video from one on.
+        """The packets of the video from one on.
 
         Args:
             index: of the same file.
             serial: the first packet, counted in order of decoding.
         """
+        if self._kept:
+            return self._kept[self.video.index].since(serial)
         table = index.packets
         wanted = int(table.pts[serial]), int(table.size[serial])
-        back = round(_SEEK_BACK_SECONDS / index.time_base)
-        _seek(self._pictures, self.video, wanted[0] - back)
-        packets = self._pictures.demux(self.video)
-        for packet in packets:
-            beat()
-            if packet.size == wanted[1] and packet.pts == wanted[0]:
-                yield packet
-                break
-        else:  # not every file can be sought in
-            self._pictures.seek(0)
+        for back in (Fraction(0), _SEEK_BACK_SECONDS):
+            _seek(self._pictures, self.video, wanted[0] - round(back / index.time_base))
             packets = self._pictures.demux(self.video)
-            packets = itertools.islice((p for p in packets if p.size), serial, None)
-        yield from (packet for packet in packets if packet.size)
+            for packet in packets if back else itertools.islice(packets, 1):
+                beat()
+                if packet.size == wanted[1] and packet.pts == wanted[0]:
+                    return itertools.chain([packet], filter(_SIZE, packets))
+        # Not every file can be sought in.
+        self._pictures.seek(0)
+        packets = self._pictures.demux(self.video)
+        return itertools.islice(filter(_SIZE, packets), serial, None)
 
     def sound(self, span: Span, muxer: str) -> Iterator[Any]:
         """Yield the packets of the audio that are heard within a span, timed in samples.
@@ -111,19 +121,19 @@ class PacketSource:
         # Samples are the finer measure: an AVI counts sound by the packet. Whole numbers are
         # quicker than fractions: a sample is tick * scale / unit - first / unit.
         unit = math.lcm((base / sample).denominator, (start / sample).denominator)
-        scale, first = int(base / sample * unit), int(start / sample * unit)
+        scale, first = 2 * int(base / sample * unit), 2 * int(start / sample * unit) - unit
+        unit *= 2
         end = math.ceil(span.duration / sample)
         run_up = 2 if self.audio.codec_context.name in _NEEDS_RUN_UP else 1
         early: list[Any] = []
-        _seek(self._sounds, self.audio, int((start - _SEEK_BACK_SECONDS / 2) // base))
-        for packet in self._sounds.demux(self.audio):
+        for packet in self._sound_since(int((start - _SEEK_BACK_SECONDS / 2) // base)):
             beat()
             if not packet.size or packet.pts is None:
                 continue
-            pts = (2 * (packet.pts * scale - first) + unit) // (2 * unit)
+            pts = (packet.pts * scale - first) // unit
             if pts >= end:
                 return
-            packet.duration = (2 * (packet.duration or 0) * scale + unit) // (2 * unit)
+            packet.duration = ((packet.duration or 0) * scale + unit // 2) // unit
             packet.pts = packet.dts = pts
             packet.time_base = sample
             if pts < 0:
@@ -133,10 +143,23 @@ class PacketSource:
             early = []
             yield packet
 
+    def _sound_since(self, ticks: int) -> Iterator[Any]:
+        """The packets of the audio from a time on, or from a little before it."""
+        if self._kept:
+            return self._kept[self.audio.index].since_ticks(_not_before(self.audio, ticks))
+        _seek(self._sounds, self.audio, ticks)
+        packets: Iterator[Any] = self._sounds.demux(self.audio)
+        return packets
+
 
 def _seek(container: Any, stream: Any, ticks: int) -> None:
     """Go to a key frame at or before a time; to the start where there is none."""
     try:
-        container.seek(max(ticks, known_time(stream.start_time) or 0), stream=stream)
+        container.seek(_not_before(stream, ticks), stream=stream)
     except av.FFmpegError:
         container.seek(0)
+
+
+def _not_before(stream: Any, ticks: int) -> int:
+    """A time, or the stream's start if that is later."""
+    return max(ticks, known_time(stream.start_time) or 0)

@@ -45,10 +45,12 @@ _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp")
 _MAX_MICROSECONDS = 2**62
 # For the first two streams; what others there are is looked at.
 _UNSEEN: dict[str, Any] = {"stream_options": [{"skip_frame": "all"}] * 2}
+# The head of a file that was written here tells all; libav need not read on to learn more.
+_BRIEF = {"probesize": "4096", "fpsprobesize": "0", "analyzeduration": "0"}
 
 
 @contextmanager
-def open_media(path: Path | str, *, unseen: bool = False) -> Iterator[Any]:
+def open_media(path: Path | str, *, unseen: bool = False, made_here: bool = False) -> Iterator[Any]:
     """Open a local media file for reading, as a context manager yielding PyAV's container.
 
     Codec threads are off: parallel work is spread over files, and codec threads have deadlocked.
@@ -57,12 +59,13 @@ def open_media(path: Path | str, *, unseen: bool = False) -> Iterator[Any]:
         path: a local file; URLs, playlists and devices are not opened.
         unseen: do without decoding its first pictures, which takes most of the time; libav then
             may not know their pixel format.
+        made_here: it was just written by ``create_media``, so that its head can be relied on.
 
     Raises:
         ProcessError: the file cannot be read as media, now or while the context lasts.
     """
     with translated_errors(path):
-        if os.path.isfile(path):  # libav says what is wrong with anything else
+        if not made_here and os.path.isfile(path):  # libav says what is wrong with anything else
             refuse_impossible_tables(path)
         with av.open(
             # An absolute path cannot be taken for a protocol such as ``concat:``.
@@ -71,6 +74,7 @@ def open_media(path: Path | str, *, unseen: bool = False) -> Iterator[Any]:
                 "protocol_whitelist": "file",
                 "format_whitelist": ALLOWED_DEMUXERS,
                 "max_pixels": str(MAX_PIXELS),
+                **(_BRIEF if made_here else {}),
             },
             **(_UNSEEN if unseen else {}),
             **_METADATA_ARGUMENTS,

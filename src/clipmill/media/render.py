@@ -51,9 +51,10 @@ def render_clips(
             hold a codec.
     """
     facts = probe(path)
-    with MediaFile(path) as media, ExitStack() as stack:
+    copies = edit.precision == "copy"
+    with MediaFile(path, keeps_packets=copies) as media, ExitStack() as stack:
         clips = [ClipWork(order, folder, wanted) for order in orders]
-        if edit.precision == "copy":
+        if copies:
             copy_clips(clips, media, facts, edit, wanted)
         elif edit.precision == "smart" and "video" in wanted:
             mix_clips(clips, media, facts, edit, wanted["video"])

@@ -12,13 +12,16 @@ from clipmill.media.pyav import read_only
 from clipmill.media.sound_index import SoundIndex, SoundIndexBuilder
 
 
-def walk(container: Any, video: Any, audio: Any) -> tuple[FrameIndex | None, SoundIndex | None]:
+def walk(
+    container: Any, video: Any, audio: Any, kept: dict[int, list[Any]] | None = None
+) -> tuple[FrameIndex | None, SoundIndex | None]:
     """Index the main video and the main audio; a broken file's part that can be read counts.
 
     Args:
         container: just opened; its packets are used up afterwards.
         video: its main video, or None.
         audio: its main audio, or None.
+        kept: takes the packets of each stream, by its index; None to let them go.
     """
     frames = IndexBuilder(video) if video and video.codec_context else None
     samples = SoundIndexBuilder(audio) if audio and audio.codec_context else None
@@ -27,6 +30,8 @@ def walk(container: Any, video: Any, audio: Any) -> tuple[FrameIndex | None, Sou
         builders[video.index] = frames
     if samples:
         builders[audio.index] = samples
+    if kept is not None:
+        kept.update({index: [] for index in builders})
     streams = [stream for stream in container.streams if stream.index in builders]
     read_only(container, streams)
     try:
@@ -34,6 +39,8 @@ def walk(container: Any, video: Any, audio: Any) -> tuple[FrameIndex | None, Sou
             beat()
             if packet.size:
                 builders[packet.stream_index].add(packet)
+                if kept is not None:
+                    kept[packet.stream_index].append(packet)
     except av.error.InvalidDataError:
         pass  # what came before it is there
     index = frames.finish() if frames else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -109,11 +108,17 @@ def merged(
         sample_seconds: per tick of theirs.
     """
     ticks, samples = float(time_base), float(sample_seconds)
-    runs = [
-        ((packet.dts * ticks, 0, packet) for packet in pictures),
-        ((packet.dts * samples, 1, packet) for packet in sounds),
-    ]
-    # Of the same time, the stream's number decides, so that packets are never compared.
-    for _, output, packet in heapq.merge(*runs):
+    sounds = iter(sounds)
+    sound = next(sounds, None)
+    for picture in pictures:
+        seconds = picture.dts * ticks
+        while sound is not None and sound.dts * samples < seconds:
+            beat()
+            yield 1, sound
+            sound = next(sounds, None)
         beat()
-        yield output, packet
+        yield 0, picture
+    while sound is not None:
+        beat()
+        yield 1, sound
+        sound = next(sounds, None)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from clipmill.core.config import fingerprint
 from clipmill.core.errors import InputError, UserError
 from clipmill.core.registry import load, nearest
+from clipmill.dataset.selection import Selection, open_selection, selection_names
 from clipmill.formats.base import MemberPlace, ShardFormat
 from clipmill.formats.sidecar import TEXTS
 from clipmill.formats.tables import table_name
@@ -176,6 +177,19 @@ class Dataset:
             with self.folder.open(f"{SOURCES_FOLDER}/{table_name(shard)}") as file:
                 tables.append(pq.read_table(file))
         return pa.concat_tables(tables)
+
+    @property
+    def selections(self) -> list[str]:
+        """Names of its saved selections, sorted."""
+        return selection_names(self.folder)
+
+    def selection(self, name: str) -> Selection:
+        """A saved selection.
+
+        Raises:
+            InputError: there is none of that name, or it is damaged.
+        """
+        return open_selection(self, name)
 
     def uid_prefixes(self) -> Iterator[np.ndarray[Any, np.dtype[np.uint64]]]:
         """First 64 bits of every row's uid, shard by shard."""

@@ -18,11 +18,13 @@ def cell_of(
     *,
     span: Span | None = None,
     row: Mapping[str, Any] | None = None,
+    module: Path | None = None,
     **settings: Any,
 ) -> Cell:
-    """The cell that a step gives a file, decoded as in a run."""
+    """The cell that a step, registered or of a module, gives a file, decoded as in a run."""
     showing = Showing("0", span, row or {}, (0,))
-    cell = observe(path, [showing], [StepOrder(step, settings)]).cells[0][0]
+    order = StepOrder(step, settings, module and str(module))
+    cell = observe(path, [showing], [order]).cells[0][0]
     assert isinstance(cell, Cell)
     return cell
 

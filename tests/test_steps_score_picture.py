@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scene_media import Array, scene, texture, write_pictures
-from step_results import repeated, said_of
+from step_results import cell_of, repeated, said_of
 
 SIZE = (320, 180)
 LOSSLESS = {"crf": "0"}
@@ -193,3 +193,31 @@ def test_levels_of_black_and_white_are_settings(tmp_path: Path) -> None:
 def test_frames_are_as_many_as_asked_for(tmp_path: Path) -> None:
     path = film(tmp_path, BLACK, WHITE)
     assert len(said_of(path, "picture", fps=2)["pts_seconds"]) == 4
+
+
+def test_a_source_that_changes_size_is_seen_to_its_end(tmp_path: Path) -> None:
+    said = said_of(two_sizes(tmp_path), "picture")
+    assert said["luminance"]["values"] == pytest.approx([50, 50, 200, 200], abs=2)
+    assert said["letterbox"] == {"x": 0, "y": 0, "width": 320, "height": 180}
+
+
+def test_a_step_that_sees_all_at_once_cannot_be_shown_two_sizes(tmp_path: Path) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "import clipmill\n"
+        "@clipmill.step(wants=clipmill.Frames(fps=1), columns={'light': 'float32'})\n"
+        "def light(seen):\n    return seen.frames.mean()\n"
+    )
+    cell = cell_of(two_sizes(tmp_path), "light", module=module)
+    assert (cell.status, cell.error_class) == ("failed", "size_changes")
+
+
+def two_sizes(folder: Path) -> Path:
+    """Two seconds of dark pictures, then two of bright and smaller ones."""
+    parts = []
+    for level, size in ((50, SIZE), (200, (160, 120))):
+        pictures = repeated(plain(level, level, level, size), 10)
+        parts.append(write_pictures(folder / f"{level}.ts", pictures, fps=5).read_bytes())
+    both = folder / "both.ts"
+    both.write_bytes(b"".join(parts))
+    return both

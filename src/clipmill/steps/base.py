@@ -106,7 +106,7 @@ class InStretches(Annotate):
     """A step that looks at a sample stretch by stretch, so that hours of it take no more memory.
 
     Stretches follow each other without gap and may end anywhere, so a pair of neighbours may lie in
-    two of them.
+    two of them; where a source changes size, frames of the next one have the new size.
     """
 
     @abstractmethod

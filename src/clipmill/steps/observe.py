@@ -168,6 +168,8 @@ class _Look:
         held = self._held
         if isinstance(piece, Picture):
             pixels = piece.pixels
+            if held.pictures and pixels.shape != held.pictures[-1][0].shape:
+                held = self._at_new_size()
             since = float(piece.seconds - self.span.start)
             held.pictures.append((pixels, since, piece.number, piece.repeat))
             held.size += pixels.nbytes
@@ -185,6 +187,18 @@ class _Look:
                 "into clips, or want fewer or smaller frames",
             )
             self._held = _Held()
+
+    def _at_new_size(self) -> _Held:
+        """Pass on what is held: pictures of one size are shown together."""
+        if isinstance(self._step, InStretches):
+            self._pass_on()
+        else:
+            self._cell = failed(
+                "size_changes",
+                "its pictures change size on the way: want frames of a given size, or split it",
+            )
+            self._held = _Held()
+        return self._held
 
     def finish(self) -> None:
         """The sample is over."""

@@ -14,6 +14,10 @@ _SAID = re.compile(
 )
 
 FETCH = {
+    "damaged_input": (
+        "A part of the input table cannot be read; the row lay there.",
+        "mend the table, then `--extend`",
+    ),
     "invalid_url": ("The row has no URL, or a text that is none.", "mend the table"),
     "unsupported_scheme": ("Nothing fetches this kind of URL.", "install what reads it"),
     "local_path_refused": ("The row names a file of this machine.", "`--allow-local-paths`"),

@@ -4,6 +4,7 @@ ClipmillError
 ├── UserError            what was asked cannot be done as asked: exit 2, nothing written
 │   ├── RecipeError      a recipe, option or configuration file is wrong
 │   ├── InputError       the input table, folder or dataset is missing or unusable
+│   │   └── DamagedInput  a file of it is there, but a part of it cannot be read
 │   ├── OutputError      the output folder cannot be used, or holds something else
 │   └── MissingExtra     an optional dependency is not installed
 ├── SampleError          one sample failed; it is recorded as that sample's outcome
@@ -55,6 +56,13 @@ class RecipeError(UserError):
 
 class InputError(UserError):
     """The input table, folder or dataset is missing or unusable."""
+
+
+class DamagedInput(InputError):  # noqa: N818  as a reader says it
+    """A file of the input is there, but a part of it cannot be read.
+
+    In a run it costs the rows that lie there; before one, what was asked for cannot be done.
+    """
 
 
 class OutputError(UserError):

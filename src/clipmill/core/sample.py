@@ -67,6 +67,7 @@ class Sample:
         cuts: where its scenes begin, when that is known already; None when it is not.
         columns: every other column of the input row.
         media: bytes that need no fetching, by what they are.
+        damage: why the row could not be read; nothing is known of it then.
     """
 
     key: str
@@ -79,6 +80,7 @@ class Sample:
     cuts: tuple[KeptCut, ...] | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     media: tuple[MediaRef, ...] = ()
+    damage: str | None = None
 
 
 def subtitles_within(lines: Iterable[Subtitle], span: Span) -> list[Subtitle]:

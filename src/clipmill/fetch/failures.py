@@ -8,6 +8,7 @@ from clipmill.core.errors import DownloadError
 from clipmill.core.redact import plain_text, redact_url
 
 ERROR_CLASSES: dict[str, bool] = {
+    "damaged_input": False,
     "invalid_url": False,
     "unsupported_scheme": False,
     "local_path_refused": False,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
+
+import pyarrow as pa
 
 from clipmill.core.errors import ShardError, UserError
 from clipmill.core.keys import row_of_key
@@ -11,6 +13,7 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.formats.base import MemberPlace, ShardFormat
 from clipmill.run.job import Job
 from clipmill.run.source_work import CarriedRow
+from clipmill.sources.base import DAMAGE_COLUMN
 
 
 def carried_rows(
@@ -31,6 +34,24 @@ def carried_rows(
         return _carried(Dataset(job.output), job, layout, shard, retried)
     except UserError as error:  # one damaged shard must not keep the others from their retry
         raise ShardError(f"{error} Run clipmill verify.") from error
+
+
+def check_still_readable(inputs: pa.Table, carried: Mapping[int, CarriedRow]) -> None:
+    """Refuse to write rows anew whose input columns could be read then and cannot be now.
+
+    Args:
+        inputs: the shard's rows, as its source gives them now.
+        carried: rows that stay as they are, by their place among them.
+
+    Raises:
+        ShardError: which rows these are.
+    """
+    if DAMAGE_COLUMN not in inputs.column_names:
+        return
+    damage = inputs.column(DAMAGE_COLUMN).to_pylist()
+    for place, row in carried.items():
+        if damage[place] and row.row["error_class"] != "damaged_input":
+            raise ShardError(f"Finished rows cannot be written anew: {damage[place]}")
 
 
 def _carried(

@@ -14,6 +14,7 @@ from clipmill.core.time import Span
 from clipmill.run.recipe import WriteSpec
 from clipmill.sources.base import (
     CUTS_COLUMN,
+    DAMAGE_COLUMN,
     HIDDEN,
     KEY_COLUMN,
     MEDIA_COLUMN,
@@ -63,6 +64,7 @@ def samples_of(
             cuts=_cuts(values.get(CUTS_COLUMN)),
             columns={name: value for name, value in values.items() if name not in _SPECIAL},
             media=media,
+            damage=values.get(DAMAGE_COLUMN),
         )
 
 

@@ -19,7 +19,7 @@ from clipmill.core.sample import Sample
 from clipmill.formats.base import Member, ShardFormat, StoredFile
 from clipmill.formats.sidecar import sample_json
 from clipmill.io.layout import STATS_SUFFIX
-from clipmill.run.carry import carried_rows
+from clipmill.run.carry import carried_rows, check_still_readable
 from clipmill.run.clips import MemberFile
 from clipmill.run.input_rows import samples_of
 from clipmill.run.job import Job
@@ -104,6 +104,7 @@ class ShardPass:
             self._carried = {
                 place: carried[row] for place, row in enumerate(numbers) if row in carried
             }
+            check_still_readable(inputs, self._carried)
         try:
             return await self._work(inputs, numbers, staging)
         finally:

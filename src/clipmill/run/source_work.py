@@ -15,6 +15,7 @@ from clipmill.core.outcome import Outcome
 from clipmill.core.sample import MediaRef, Sample, Subtitle
 from clipmill.core.time import Span
 from clipmill.fetch.base import Fetched, FetchRequest
+from clipmill.fetch.failures import failure
 from clipmill.fetch.router import Router
 from clipmill.media.pool import MediaPool
 from clipmill.run.budget import DiskBudget, Holding
@@ -167,6 +168,9 @@ class SourceWork:
 
     async def _work(self, target: Path) -> Worked:
         worked = Worked()
+        if damage := self._samples[0].damage:
+            worked.outcome = Outcome.of_error(failure("damaged_input", damage), "read")
+            return worked
         stages = self._bench.stages
         step = "download"
         try:

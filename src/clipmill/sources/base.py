@@ -26,7 +26,17 @@ SUBTITLES_COLUMN = "_subtitles"
 CUTS_COLUMN = "_cuts"
 """Hidden column: where scenes begin, as an earlier run kept it in the column ``cuts``."""
 
-HIDDEN = (MEDIA_COLUMN, KEY_COLUMN, SPAN_COLUMN, SUBTITLES_COLUMN, CUTS_COLUMN)
+DAMAGE_COLUMN = "_damage"
+"""Hidden column: why a row could not be read; null for those that could."""
+
+HIDDEN = (
+    MEDIA_COLUMN,
+    KEY_COLUMN,
+    SPAN_COLUMN,
+    SUBTITLES_COLUMN,
+    CUTS_COLUMN,
+    DAMAGE_COLUMN,
+)
 """Columns of sources that are no columns of datasets."""
 
 MEDIA_TYPE = pa.list_(

@@ -18,6 +18,7 @@ from clipmill.core.config import fingerprint
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.sources.base import Part, Source
+from clipmill.sources.damage import read_around_damage
 from clipmill.sources.grouping import group_rows
 
 _log = logging.getLogger(__name__)
@@ -177,17 +178,20 @@ def plan_rows(
 
 
 def read_shard(source: Source, plan: ShardPlan, shard: int) -> pa.Table:
-    """The rows of one shard, in its order; every stretch of the input is read once."""
+    """The rows of one shard, in its order; every stretch of the input is read once.
+
+    Rows that cannot be read are null; then a column ``_damage`` says why.
+    """
     wanted = plan.row_indices(shard)
     ascending = np.argsort(wanted, kind="stable")
     tables = []
     for rows in plan._stretches(wanted[ascending]):
-        table = source.read(plan._part(rows))
+        table = read_around_damage(source, plan._part(rows))
         # Taking copies, so that a few rows do not hold on to the chunk they were read with.
         tables.append(table if plan.order is None else table.take(rows - rows[0]))
     if not tables:
         return source.schema().empty_table()
-    found = pa.concat_tables(tables)
+    found = pa.concat_tables(tables, promote_options="default")
     if plan.order is None:
         return found
     back = np.empty(len(wanted), dtype=np.int64)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from clipmill.core.errors import InputError
+from clipmill.core.errors import DamagedInput, InputError
 from clipmill.core.redact import redact_url
 from clipmill.io.filesystem import open_filesystem
 
@@ -72,11 +72,24 @@ def reading(url: str) -> Iterator[None]:
 
     Raises:
         InputError: names the file and the first cause.
+        DamagedInput: the file is there, but its bytes are not what they should be.
     """
     try:
         yield
     except _file_errors() as error:
-        raise InputError(_what_is_wrong(url, error)) from error
+        kind = DamagedInput if _is_damage(url, error) else InputError
+        raise kind(_what_is_wrong(url, error)) from error
+
+
+def _is_damage(url: str, error: Exception) -> bool:
+    """Whether a decoder stumbled over the bytes, rather than the way to them failed.
+
+    Decoders' OSError has no number. So has that of some libraries for object stores, of which it
+    is taken for a failure on the way.
+    """
+    if isinstance(error, (pa.ArrowInvalid, EOFError)):
+        return True
+    return type(error) is OSError and error.errno is None and (is_local(url) or is_http(url))
 
 
 def _file_errors() -> tuple[type[Exception], ...]:
@@ -143,10 +156,21 @@ def look_at(url: str) -> FileFacts:
         if compression:
             with open_plain(url, compression) as file:
                 head = file.read(SNIFFED_BYTES)
+                file.read(1)  # only beyond the last byte it tells that the stream was cut short
     for magic, what in _UNREAD_CONTENT.items():
         if head.startswith(magic):
             raise InputError(f"{redact_url(url)} is {what}.")
     return FileFacts(url, size, version, compression, head)
+
+
+def is_unchanged(facts: FileFacts) -> bool:
+    """Whether a file still has the size and version that it had when it was looked at.
+
+    Raises:
+        InputError: it is gone, or cannot be reached any more.
+    """
+    with reading(facts.url):
+        return _size_and_version(facts.url) == (facts.size, facts.version)
 
 
 def _size_and_version(url: str) -> tuple[int, str]:

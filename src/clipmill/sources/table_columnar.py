@@ -63,7 +63,8 @@ def open_parquet(url: str) -> pq.ParquetFile:
             f"{redact_url(url)} is Parquet, but its server does not allow reading parts. "
             "Download the file first."
         )
-    return pq.ParquetFile(open_stored(url), pre_buffer=False)
+    stored = open_stored(url)
+    return pq.ParquetFile(stored, pre_buffer=False, page_checksum_verification=True)
 
 
 def _parquet_chunks(
@@ -76,8 +77,9 @@ def _parquet_chunks(
             yield rows, partial(_rows_without_columns, rows)
         return
     with reading(url):
-        for batch in file.iter_batches(BATCH_ROWS, list(groups), names, use_threads=False):
-            yield batch.num_rows, partial(_table, batch)
+        for group in groups:  # one by one: a batch of two would be lost with either
+            for batch in file.iter_batches(BATCH_ROWS, [group], names, use_threads=False):
+                yield batch.num_rows, partial(_table, batch)
 
 
 def _table(batch: pa.RecordBatch) -> pa.Table:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from clipmill.core.errors import InputError
+from clipmill.core.errors import DamagedInput, InputError
 from clipmill.core.redact import redact_url
 from clipmill.sources.base import InputFile, Part
 from clipmill.sources.column_types import TextEvidence, check_depth, conform, storable, unify
 from clipmill.sources.forward import ForwardReader
-from clipmill.sources.streams import FileFacts, look_at
+from clipmill.sources.streams import FileFacts, is_unchanged, look_at
 from clipmill.sources.table_columnar import ArrowFormat, ParquetFormat
 from clipmill.sources.table_csv import CsvFormat
 from clipmill.sources.table_format import TableFormat, TablePlan, detect_format
@@ -33,6 +33,7 @@ FORMATS: dict[str, TableFormat] = {
 }
 PLANNING_THREADS = 16
 OPEN_READERS = 4
+BROKEN_TOLD = 3
 _NOTHING = pa.schema([])
 
 
@@ -71,7 +72,10 @@ class Tables:
         if self._planned or not self.urls:
             return
         with ThreadPoolExecutor(min(PLANNING_THREADS, max(1, len(self.urls)))) as threads:
-            planned = list(threads.map(self._plan_one, self.urls))
+            tried = list(threads.map(self._try_one, self.urls))
+        planned = [plan for plan in tried if not isinstance(plan, InputError)]
+        if broken := [error for error in tried if isinstance(error, InputError)]:
+            raise broken[0] if len(self.urls) == 1 else InputError(_broken_files(broken, tried))
         schema = unify(self._schemas(planned))
         if not sum(plan.rows for _, _, plan in planned):
             raise InputError(_no_rows(self.urls, schema))
@@ -83,6 +87,12 @@ class Tables:
         self._planned = [
             (replace(facts, head=facts.head[:8]), name, plan) for facts, name, plan in planned
         ]
+
+    def _try_one(self, url: str) -> tuple[FileFacts, str, TablePlan] | InputError:
+        try:
+            return self._plan_one(url)
+        except InputError as error:
+            return error
 
     def _plan_one(self, url: str) -> tuple[FileFacts, str, TablePlan]:
         facts = look_at(url)
@@ -123,11 +133,25 @@ class Tables:
         ]
 
     def read(self, part: Part, names: Sequence[str]) -> pa.Table:
-        """The named columns of one part, with the settled types, in the order given."""
+        """The named columns of one part, with the settled types, in the order given.
+
+        Raises:
+            DamagedInput: they cannot be decoded.
+            InputError: the file cannot be reached, or is not the one that was planned.
+        """
         self.plan()
         facts, _, _ = self._planned[part.file]
         wanted = pa.schema([self._schema.field(name) for name in names])
-        raw = self._reader(part.file, wanted).read(part.start, part.count)
+        try:
+            raw = self._reader(part.file, wanted).read(part.start, part.count)
+        except DamagedInput as error:
+            self._readers.popitem()  # its cursor stands nowhere now
+            if not is_unchanged(facts):
+                raise InputError(
+                    f"{redact_url(facts.url)} was changed while the run was going on. "
+                    f"{error.message}"
+                ) from error
+            raise
         return conform(raw, wanted, facts.url)
 
     def _reader(self, file: int, wanted: pa.Schema) -> ForwardReader:
@@ -140,6 +164,16 @@ class Tables:
         while len(self._readers) > OPEN_READERS:
             self._readers.popitem(last=False)
         return reader
+
+
+def _broken_files(broken: Sequence[InputError], files: Sequence[object]) -> str:
+    told = " ".join(error.message for error in broken[:BROKEN_TOLD])
+    more = len(broken) - BROKEN_TOLD
+    rest = f" And {more} more." if more > 0 else ""
+    return (
+        f"{len(broken)} of {len(files)} input files cannot be used: {told}{rest} Mend them, or go "
+        "on without them: move them elsewhere, or name the others by a glob."
+    )
 
 
 def _no_rows(urls: Sequence[str], schema: pa.Schema) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from clipmill.core.config import Config
 from clipmill.core.request import Audio, Frames
@@ -44,6 +44,9 @@ class Annotate(Step, ABC):
         reads: columns of the row that it needs, such as ``caption``; ones that a dataset lacks are
             None.
     """
+
+    # so that ``columns`` and ``wants`` may be plain attributes, where settings decide nothing of them
+    model_config = ConfigDict(ignored_types=(pa.Schema, Frames, Audio))
 
     version: ClassVar[int] = 1
     cost: ClassVar[Cost] = "light"

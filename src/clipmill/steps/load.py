@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import linecache
 import os
 import re
 import sys
@@ -189,8 +190,13 @@ def _source_of(kind: type[Annotate]) -> str | None:
     return hashlib.sha256(inspect.getsource(function or kind).encode()).hexdigest()
 
 
-@cache
 def _steps_of_file(path: str) -> dict[str, Any]:
+    """The steps that a file defines, by name; it is loaded anew when it was changed."""
+    return _steps_of_version(path, os.stat(path).st_mtime_ns if os.path.isfile(path) else 0)
+
+
+@cache
+def _steps_of_version(path: str, _modified: int) -> dict[str, Any]:
     module = _load_file(path)
     found: dict[str, Any] = {}
     for thing in vars(module).values():
@@ -209,6 +215,7 @@ def _load_file(path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     vars(module)["clipmill_file"] = True
     sys.modules[name] = module
+    linecache.checkcache(path)
     try:
         spec.loader.exec_module(module)
     except Exception as error:

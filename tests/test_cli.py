@@ -1,6 +1,7 @@
 """The command line: exit codes, one paragraph per mistake, and the same words as Python."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -202,3 +203,15 @@ def test_json_reports_are_json_and_nothing_else(origin, write_csv, tmp_path):
     done = _clipmill("download", table, tmp_path / "out", "--allow-private-addresses", "--json")
     assert json.loads(done.stdout)["exit_code"] == 0
     assert done.stderr == ""
+
+
+def test_what_libraries_warn_of_is_shown_only_to_those_who_ask(tmp_path):
+    (tmp_path / "chardet.py").write_text('__version__ = "99.0.0"')  # requests warns of it
+    (tmp_path / "urls.txt").write_text("https://www.youtube.com/watch?v=1\n")  # no id of a video
+    there = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = ("download", tmp_path / "urls.txt", tmp_path / "out", "--failure-budget", "1")
+    done = _clipmill(*command, env=there)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 x invalid_url" in done.stdout
+    asked = {**there, "PYTHONWARNINGS": "default"}
+    assert "RequestsDependencyWarning" in _clipmill(*command, "--overwrite", env=asked).stderr

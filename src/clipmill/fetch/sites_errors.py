@@ -60,6 +60,7 @@ _SAYINGS: tuple[tuple[str, str, float | None, str], ...] = (
     ),
     (r"\bDRM\b", "drm", None, ""),
     (r"unsupported url", "unsupported_url", None, ""),
+    (r"incomplete youtube id", "invalid_url", None, ""),
     (
         r"unavailable|has been removed|no longer available|does not exist|not found|deleted"
         r"|terminated|no video (?:formats|could be) found|takedown|copyright",

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from clipmill.core.errors import ClipmillError, ProcessError
+from clipmill.core.library_warnings import hide_library_warnings
 from clipmill.media import prepare  # noqa: F401  # what nearly every job needs, loaded beforehand
 from clipmill.media.pulse import beats
 
@@ -149,6 +150,7 @@ def _limit(memory_bytes: int | None) -> None:
 
 def main() -> None:
     """Serve the socket named on the command line."""
+    hide_library_warnings()
     parser = argparse.ArgumentParser(prog="clipmill.media.process")
     parser.add_argument("descriptor", type=int)
     parser.add_argument("--pulse-seconds", type=float, default=5.0)

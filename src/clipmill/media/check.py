@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from clipmill.core.errors import ProcessError
-from clipmill.media.probe import probe
+from clipmill.media.containers import container_of
+from clipmill.media.facts import Probe
+from clipmill.media.probe import probe, probe_container
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import as_fraction, open_media
 
@@ -22,6 +25,7 @@ _PICTURE_SECONDS = Fraction(2, 1000)
 _SOUND_SECONDS = Fraction(1, 10)
 # An mp3 and raw AAC count an encoder's start-up, and what fills the last packet, as sound.
 _START_UP_PACKETS = {"mp3": 5, "mp3float": 5, "aac": 2}
+_TELL_ALL = frozenset({"mp4", "mov"})
 
 Thumbnail = np.ndarray[Any, Any]
 
@@ -74,9 +78,9 @@ def check_file(path: Path, promise: Promise) -> dict[str, Any]:
         ProcessError: it is something else (``clip_check_failed``).
     """
     try:
-        facts = probe(path)
-        problem = None if facts.integrity == "ok" else f"it is {facts.integrity}"
-        problem = problem or _difference(path, promise)
+        facts, problem = _look(path, promise)
+        if facts.integrity != "ok":
+            problem = f"it is {facts.integrity}"
     except ProcessError as error:
         problem = error.message
     if problem:
@@ -87,8 +91,12 @@ def check_file(path: Path, promise: Promise) -> dict[str, Any]:
     return facts.row()
 
 
-def _difference(path: Path, promise: Promise) -> str | None:
-    with open_media(path) as container:
+def _look(path: Path, promise: Promise) -> tuple[Probe, str | None]:
+    """What a file is, and what is wrong with it, in words; None when nothing is."""
+    # The head of an mp4 tells all, so that one open of it does for both; libav must read on
+    # elsewhere, and seeking back there leaves sound out that lies before zero.
+    tells_all = container_of(path.suffix.removeprefix(".")).muxer in _TELL_ALL
+    with open_media(path, unseen=tells_all, made_here=tells_all) as container:
         video = container.streams.video[0] if promise.frame_count else None
         seen = _Seen(promise)
         for packet in container.demux():
@@ -98,9 +106,12 @@ def _difference(path: Path, promise: Promise) -> str | None:
             elif packet.size:
                 seen.listen(packet)
         lasts = video and video.duration and video.duration * as_fraction(video.time_base)
+        if tells_all:
+            container.seek(0)
+        facts = probe_container(container, path) if tells_all else probe(path)
     if lasts and abs(lasts - promise.seconds) > _PICTURE_SECONDS:
-        return f"it lasts {float(lasts):g} s instead of {float(promise.seconds):g} s"
-    return seen.problem() if video else seen.sound_problem()
+        return facts, f"it lasts {float(lasts):g} s instead of {float(promise.seconds):g} s"
+    return facts, seen.problem() if video else seen.sound_problem()
 
 
 class _Seen:
@@ -110,29 +121,29 @@ class _Seen:
         self._promise = promise
         self._count = self._decoded = 0
         self._last_pts, self._rises = -1, True
-        self._start: Fraction | None = None
-        self._sound_start: Fraction | None = None
-        self._sound_end = Fraction(0)
-        self._start_up = Fraction(0)
+        self._places: tuple[range, range] = range(0), range(0)
+        # In ticks, which cost a tenth of exact seconds.
+        self._sound_base = Fraction(1)
+        self._sound_start: int | None = None
+        self._sound_end = 0
+        self._start_up = 0
         self._thumbnails: list[Thumbnail | None] = [None, None]
 
     def look(self, packet: Any) -> None:
-        context, base = packet.stream.codec_context, as_fraction(packet.time_base) or Fraction(1)
-        if not self._count:
-            context.options = {**context.options, "skip_loop_filter": "all"}
+        context = packet.stream.codec_context
         if packet.size:
-            seconds = packet.pts * base
-            if self._start is None:
-                self._start = seconds
+            if not self._count:
+                context.options = {**context.options, "skip_loop_filter": "all"}
+                self._places = self._ticks(packet.pts, as_fraction(packet.time_base) or Fraction(1))
             self._count += 1
             # Pictures that no other depends on are left out, but for those that are compared.
-            matters = self._promise.decodes_all or self._place(seconds) is not None
+            matters = self._promise.decodes_all or self._place(packet.pts) is not None
             context.skip_frame = "DEFAULT" if matters else "NONREF"
         for frame in packet.decode():
             self._decoded += 1
             self._rises = self._rises and frame.pts > self._last_pts
             self._last_pts = frame.pts
-            place = self._place(frame.pts * base)
+            place = self._place(frame.pts)
             if place is not None:
                 small = thumbnail(frame)
                 self._thumbnails[place] = small
@@ -140,21 +151,32 @@ class _Seen:
                     self._thumbnails = [small, small]
 
     def listen(self, packet: Any) -> None:
-        base = as_fraction(packet.time_base) or Fraction(1)
         if self._sound_start is None:
+            self._sound_base = as_fraction(packet.time_base) or Fraction(1)
             # What lies before zero is an encoder's start-up, which players skip.
-            self._sound_start = max(packet.pts * base, Fraction(0))
-        duration = (packet.duration or 0) * base
-        self._sound_end = max(self._sound_end, packet.pts * base + duration)
+            self._sound_start = max(packet.pts, 0)
+        duration = packet.duration or 0
+        self._sound_end = max(self._sound_end, packet.pts + duration)
         count = _START_UP_PACKETS.get(packet.stream.codec_context.name, 0)
         self._start_up = max(self._start_up, count * duration)
 
-    def _place(self, seconds: Fraction) -> int | None:
+    def _ticks(self, start: int, base: Fraction) -> tuple[range, range]:
+        """Where the first and the last picture are shown, in ticks, give or take the rounding."""
+        first, last = (
+            range(
+                math.ceil((seconds - _PICTURE_SECONDS) / base) + start,
+                math.floor((seconds + _PICTURE_SECONDS) / base) + start + 1,
+            )
+            for seconds in (Fraction(0), self._promise.last_seconds)
+        )
+        return first, last
+
+    def _place(self, ticks: int) -> int | None:
         """0 for the first picture, 1 for the last, None for any other."""
-        since = seconds - (self._start or 0)
-        if abs(since) <= _PICTURE_SECONDS:
+        first, last = self._places
+        if ticks in first:
             return 0
-        return 1 if abs(since - self._promise.last_seconds) <= _PICTURE_SECONDS else None
+        return 1 if ticks in last else None
 
     def problem(self) -> str | None:
         """What is wrong, in words; None when nothing is."""
@@ -179,7 +201,7 @@ class _Seen:
             return None
         if self._sound_start is None:
             return "it has no sound"
-        lasts = self._sound_end - self._sound_start
-        if abs(lasts - meant) > max(_SOUND_SECONDS, self._start_up):
+        lasts = (self._sound_end - self._sound_start) * self._sound_base
+        if abs(lasts - meant) > max(_SOUND_SECONDS, self._start_up * self._sound_base):
             return f"its sound lasts {float(lasts):g} s, not {float(meant):g} s"
         return None

@@ -45,7 +45,7 @@ class Annotate(Step, ABC):
             None.
     """
 
-    # so that ``columns`` and ``wants`` may be plain attributes, where settings decide nothing of them
+    # so that ``columns`` and ``wants`` may be plain attributes where no setting decides them
     model_config = ConfigDict(ignored_types=(pa.Schema, Frames, Audio))
 
     version: ClassVar[int] = 1

@@ -24,6 +24,7 @@ PAGES = (
     "README.md",
     "docs/inputs.md",
     "docs/clips.md",
+    "docs/annotate.md",
     "docs/python.md",
     "docs/recipes.md",
     "docs/errors.md",
@@ -66,16 +67,15 @@ def examples(page: str) -> list[Example]:
 
 
 def run(example: Example, folder: Path, page: str) -> None:
-    """Run a block; a yaml block whose first line is a comment with a name becomes that file."""
-    if example.language == "python":
+    """Run a block; one whose first line is a comment with a name becomes that file."""
+    name = re.match(r"# (\S+\.(?:ya?ml|py))\n", example.text)
+    if name:
+        (folder / name[1]).write_text(example.text)
+    elif example.language == "python":
         python(folder, "-c", example.text, place=f"{page}:{example.line}")
     elif example.language == "console":
         for words in example.commands():
             python(folder, "-m", *words, place=f"{page}:{example.line}")
-    elif example.language == "yaml":
-        name = re.match(r"# (\S+\.ya?ml)\n", example.text)
-        if name:
-            (folder / name[1]).write_text(example.text)
 
 
 def python(folder: Path, *arguments: str, place: str) -> None:

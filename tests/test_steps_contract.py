@@ -1,6 +1,8 @@
 """What every registered step keeps to."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,7 @@ from clipmill.demo.media import make_video
 from clipmill.steps.base import InBatches, InStretches
 from clipmill.steps.describe import describe_step
 from clipmill.steps.judge import checked
-from clipmill.steps.load import GROUP, StepOrder, make_step, step_fingerprint
+from clipmill.steps.load import GROUP, StepOrder, find_steps, make_step, step_fingerprint
 from clipmill.steps.observe import Showing, observe
 
 STEPS = registry.names(GROUP)
@@ -116,3 +118,19 @@ def silent_wave():
         out.setparams((1, 2, 8000, 0, "NONE", ""))
         out.writeframes(bytes(16000))
     return file.getvalue()
+
+
+def test_a_step_written_as_contributing_says_is_a_step_at_once(tmp_path, video):
+    page = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+    (code,) = re.findall(r"^```python\n(\"\"\"How sharp.*?)^```$", page, re.M | re.S)
+    assert code.count("\n") < 40
+    path = tmp_path / "sharpness.py"
+    path.write_text(code)
+    assert find_steps([str(path)])["sharpness"] == str(path)
+    told = describe_step("sharpness", str(path))
+    assert [one["name"] for one in told["columns"]] == ["mean"]
+    assert [one["name"] for one in told["settings"]] == ["fps"]
+    order = StepOrder("sharpness", {"fps": 2}, str(path))
+    (cell,) = observe(video, [Showing("a", None, {}, (0,))], [order]).cells[0]
+    assert cell.status == "success"
+    assert cell.values["mean"] > 0

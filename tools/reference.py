@@ -1,7 +1,7 @@
 """Write the pages of ``docs/`` that are made from the code; ``--check`` only compares.
 
 ``cli.md`` is what ``clipmill COMMAND --help`` says, ``recipes.md`` the keys of recipes,
-``errors.md`` the ways a row can fail.
+``errors.md`` the ways a row can fail, ``steps.md`` what steps want, take and give.
 
 Run by ``make docs`` and, with ``--check``, by ``make check``.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from error_page import error_page
 from recipe_page import recipe_page
+from steps_page import steps_page
 
 from clipmill.cli.main import COMMANDS
 from clipmill.media.containers import AUDIO_ONLY, CONTAINERS
@@ -70,7 +71,12 @@ def help_page(words: tuple[str, ...]) -> str:
     return f"## {command}\n\n```text\n" + "\n".join(lines) + "\n```\n"
 
 
-PAGES = {"cli.md": reference, "recipes.md": recipe_page, "errors.md": error_page}
+PAGES = {
+    "cli.md": reference,
+    "recipes.md": recipe_page,
+    "errors.md": error_page,
+    "steps.md": steps_page,
+}
 
 
 def main() -> int:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clipmill.core.config import fingerprint
@@ -18,39 +16,24 @@ from clipmill.core.errors import SampleError
 from clipmill.core.media_names import AUDIO_EXTENSIONS
 from clipmill.core.outcome import Counts
 from clipmill.core.request import Audio
-from clipmill.core.sample import Sample
 from clipmill.core.seen import Cell, Seen
-from clipmill.dataset.columns import MARKED, ColumnGroup, row_marks
 from clipmill.dataset.dataset import Dataset
 from clipmill.fetch.base import FetchRequest
 from clipmill.formats.tables import COMPRESSION
 from clipmill.run.batches import Batcher
 from clipmill.run.columns_job import ColumnsJob
-from clipmill.run.input_rows import samples_of
+from clipmill.run.columns_rows import RowToSee, rows_to_see
 from clipmill.run.shard_columns import ShardColumns
 from clipmill.run.source_work import Workbench, pick_media
 from clipmill.run.staging import StagedShard, carry_on_commit
-from clipmill.sources.base import Part
 from clipmill.steps.base import InBatches
 from clipmill.steps.judge import failed
-from clipmill.steps.load import make_step
 from clipmill.steps.observe import Observed, Showing
 
 ROWS_AT_ONCE = 256
 """Samples of one source that are shown, and journalled, together."""
 ROWS_OF_BATCHES = 32
 """The same where frames come back from the media process."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of the shard that steps are to say something of."""
-
-    number: int
-    key: str
-    sample: Sample
-    values: dict[str, Any]
-    steps: tuple[int, ...]
 
 
 class ColumnsPass:
@@ -93,7 +76,7 @@ class ColumnsPass:
         dataset = Dataset(job.output)
         state = dataset.state(self._shard)
         async with self._bench.reading:
-            rows = await asyncio.to_thread(self._read, dataset)
+            self._groups, rows = await asyncio.to_thread(rows_to_see, job, self._file, dataset)
         names = sorted(task.group for task in job.steps)
         staged = StagedShard(
             job.scratch, self._shard, fingerprint([job.run, state, names, repr(job.redo)])
@@ -109,47 +92,9 @@ class ColumnsPass:
                 batcher.close()
             staged.close()
 
-    def _read(self, dataset: Dataset) -> list[_Row]:
-        """The rows that there is something to do of; groups are opened on the way."""
-        names = dataset.schema(self._shard).names
-        table = dataset.shard_table(self._shard, [name for name in MARKED if name in names])
-        marks = pa.table({"key": table.column("key"), "mark": row_marks(table)})
-        kept = self._job.source.row_numbers(self._file)
-        there = list(range(table.num_rows)) if kept is None else kept.tolist()
-        self._groups = [
-            ShardColumns(
-                ColumnGroup(dataset.folder, task.group),
-                make_step(task.order),
-                marks,
-                shard=self._shard,
-                there=there,
-                redo=self._job.redo,
-            )
-            for task in self._job.steps
-        ]
-        wanted = [row for row in there if self._steps_of(row)]
-        if not wanted:
-            return []
-        inputs = self._job.source.read(Part(self._file, 0, len(there)))
-        inputs = inputs.take(pa.array(np.searchsorted(there, wanted), pa.int64()))
-        reads = sorted({name for one in self._groups for name in one.step.reads} & {*names})
-        values: list[dict[str, Any]] = [{} for _ in wanted]
-        if reads:
-            read = dataset.shard_table(self._shard, reads)
-            values = read.take(pa.array(wanted, pa.int64())).to_pylist()
-        keys = marks.column("key").to_pylist()
-        samples = samples_of(inputs, wanted, self._file, self._job.recipe.write)
-        return [
-            _Row(number, str(keys[number]), sample, row, self._steps_of(number))
-            for number, sample, row in zip(wanted, samples, values, strict=True)
-        ]
-
-    def _steps_of(self, row: int) -> tuple[int, ...]:
-        return tuple(number for number, one in enumerate(self._groups) if row in one.todo)
-
-    def _left(self, row: _Row) -> _Row | None:
-        """The row with the steps that are still to see it; None when there are none."""
-        steps = self._steps_of(row.number)
+    def _left(self, row: RowToSee) -> RowToSee | None:
+        """The row with those of its steps that are still to see it; None when there are none."""
+        steps = tuple(step for step in row.steps if row.number in self._groups[step].todo)
         return replace(row, steps=steps) if steps else None
 
     def _take_up(self, staged: StagedShard) -> None:
@@ -160,7 +105,7 @@ class ColumnsPass:
             for name, journalled in entry["groups"].items():
                 by_name[name].take_up(journalled)
 
-    async def _see(self, rows: Sequence[_Row], staged: StagedShard) -> None:
+    async def _see(self, rows: Sequence[RowToSee], staged: StagedShard) -> None:
         """Let steps see every source; each part of one is journalled when it is done."""
         for number, one in enumerate(self._groups):
             if isinstance(one.step, InBatches):
@@ -174,12 +119,12 @@ class ColumnsPass:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _sources(self, rows: Sequence[_Row]) -> list[list[_Row]]:
+    def _sources(self, rows: Sequence[RowToSee]) -> list[list[RowToSee]]:
         """Rows that are decoded together; those that nobody looks at, all of them.
 
         A sample whose sound is a file of its own is two sources, when both are wanted.
         """
-        found: dict[Any, list[_Row]] = {}
+        found: dict[Any, list[RowToSee]] = {}
         for row in rows:
             wants = {step: self._groups[step].step.wants for step in row.steps}
             sound = {step for step, want in wants.items() if isinstance(want, Audio)}
@@ -196,7 +141,7 @@ class ColumnsPass:
                 found.setdefault(None, []).append(part)
         return list(found.values())
 
-    async def _source(self, rows: Sequence[_Row], staged: StagedShard) -> None:
+    async def _source(self, rows: Sequence[RowToSee], staged: StagedShard) -> None:
         """All samples of one source, from its file to the journal."""
         batched = any(step in self._batchers for row in rows for step in row.steps)
         size = ROWS_OF_BATCHES if batched else ROWS_AT_ONCE
@@ -207,15 +152,11 @@ class ColumnsPass:
                         await self._part(path, rows[start : start + size], staged)
             except SampleError as error:
                 cell = failed(error.error_class, error.message)
-                left = [row for one in rows if (row := self._left_of(one))]
+                left = [row for one in rows if (row := self._left(one))]
                 self._keep(left, Observed([[cell] * len(row.steps) for row in left]), staged)
 
-    def _left_of(self, row: _Row) -> _Row | None:
-        steps = tuple(step for step in row.steps if row.number in self._groups[step].todo)
-        return replace(row, steps=steps) if steps else None
-
     @asynccontextmanager
-    async def _file_of(self, rows: Sequence[_Row]) -> AsyncIterator[Path | None]:
+    async def _file_of(self, rows: Sequence[RowToSee]) -> AsyncIterator[Path | None]:
         """The source as a local file; None where no step looks at it."""
         wants = [self._groups[step].step.wants for row in rows for step in row.steps]
         if not any(wants):
@@ -239,7 +180,7 @@ class ColumnsPass:
             holding.release()
             bench.files.give_back(target)
 
-    async def _part(self, path: Path | None, rows: Sequence[_Row], staged: StagedShard) -> None:
+    async def _part(self, path: Path | None, rows: Sequence[RowToSee], staged: StagedShard) -> None:
         """Show some samples of a source, and keep what steps say of them."""
         for batcher in self._batchers.values():
             await batcher.room()
@@ -257,7 +198,7 @@ class ColumnsPass:
         self._keep(rows, observed, staged)
 
     async def _judged(
-        self, rows: Sequence[_Row], said: Sequence[Sequence[Cell | Seen]]
+        self, rows: Sequence[RowToSee], said: Sequence[Sequence[Cell | Seen]]
     ) -> list[list[Cell | Seen]]:
         """What was said, once those that judge batches have spoken too."""
 
@@ -274,7 +215,7 @@ class ColumnsPass:
         left = iter(made)
         return [[next(left) for _ in row.steps] for row in rows]
 
-    def _keep(self, rows: Sequence[_Row], observed: Observed, staged: StagedShard) -> None:
+    def _keep(self, rows: Sequence[RowToSee], observed: Observed, staged: StagedShard) -> None:
         """Put cells in their rows, journalled."""
         entry: dict[str, Any] = {"decoded_seconds": observed.decoded_seconds, "groups": {}}
         for step, group in enumerate(self._groups):
@@ -291,7 +232,7 @@ class ColumnsPass:
         staged.append(entry)
         self._decoded_seconds += observed.decoded_seconds
         for row, cells in zip(rows, observed.cells, strict=True):
-            if not self._steps_of(row.number):
+            if not any(row.number in group.todo for group in self._groups):
                 self._report(_counted(cells))
 
     def _commit(self, staged: StagedShard, state: str) -> dict[str, Any]:

@@ -137,8 +137,9 @@ def test_a_move_to_another_disk_that_is_cut_off_loses_nothing(tmp_path, monkeypa
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", other_disk)
-    with _files_of_at_most(1000), pytest.raises(OSError, match="too large"):
+    with _files_of_at_most(1000), pytest.raises(OSError, match="too large") as full:
         Folder(out).put(staged, "00000")
+    assert full.value.filename2.startswith(f"{out}/.00000.")
     assert list(out.iterdir()) == []
     with pytest.raises(KeyboardInterrupt):
         Folder(out).put(staged, "00000")

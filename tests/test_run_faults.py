@@ -1,6 +1,9 @@
 """Workers and whole runs are killed at random; nothing is lost, nothing comes twice."""
 
+import asyncio
+import errno
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -9,13 +12,17 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import clipmill
 from clipmill.core.errors import OutputError
 from clipmill.io.folder import Folder
+from clipmill.run import worker
+from clipmill.run.events import Fatal
 from clipmill.run.output import RunLock
+from clipmill.run.room import no_room
 
 PASSING = ("flaky", "busy", "interrupted")
 
@@ -213,6 +220,35 @@ def test_a_disk_that_is_full_from_the_start_is_said(origin, write_csv, tmp_path)
     assert "make room" in run.stderr
     assert "Traceback" not in run.stderr
     assert subprocess.run(_command(table, out), check=False, timeout=60).returncode == 0
+
+
+def test_a_full_disk_is_named_where_only_work_in_hand_lies_on_it(origin, write_csv, tmp_path):
+    table, out = write_csv([{"url": origin.url("a.mp4"), "caption": ""}]), tmp_path / "out"
+    command = [*_command(table, out), "--temp-dir", str(tmp_path / "hand")]
+    limited = ["sh", "-c", 'ulimit -f 20; exec "$@"', "sh", *command]
+    run = subprocess.run(limited, check=False, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1, run.stderr
+    assert str(tmp_path / "hand" / "clipmill-") in run.stderr
+    assert str(out) not in run.stderr
+
+
+def test_of_a_copy_that_finds_no_room_the_target_is_named():
+    full = OSError(errno.ENOSPC, "No space left on device", "/hand/a.tar", None, "/out/.a.tar.tmp")
+    assert "while writing /out/.a.tar.tmp" in no_room(full, "/hand").message
+
+
+def test_a_worker_that_finds_no_room_to_begin_in_says_so(tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", f"{tmp_path}/.work-1")
+
+    monkeypatch.setattr(worker, "Workbench", full)
+    ours, theirs = multiprocessing.Pipe()
+    job = SimpleNamespace(recipe=None, scratch=tmp_path, parent=None)
+    asyncio.run(worker.Worker(theirs, job).serve())
+    event = ours.recv()
+    assert isinstance(event, Fatal)
+    assert f"while writing {tmp_path}/.work-1" in event.reason
+    assert event.traceback == ""
 
 
 def test_the_log_tells_what_happened(origin, write_csv, tmp_path):

@@ -146,10 +146,7 @@ def _move_over(local: Path, final: Path) -> None:
     """Move to another disk; whatever cuts it off, one of both is there, whole."""
     draft = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        if local.is_dir():
-            shutil.copytree(local, draft)
-        else:
-            shutil.copyfile(local, draft)
+        _copy(local, draft)
         os.replace(draft, final)
     except OSError:
         _discard(draft)
@@ -157,6 +154,16 @@ def _move_over(local: Path, final: Path) -> None:
     moved = local.with_name(f".{local.name}.moved")  # never half a folder under its own name
     os.replace(local, moved)
     _discard(moved)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or folder, and stop at the first that fails; shutil's own goes on regardless."""
+    if not source.is_dir():
+        shutil.copyfile(source, target)
+        return
+    target.mkdir()
+    for part in source.iterdir():
+        _copy(part, target / part.name)
 
 
 def _discard(path: Path) -> None:

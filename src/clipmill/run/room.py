@@ -29,11 +29,12 @@ def no_room(error: OSError, place: str | os.PathLike[str]) -> RunError:
 
     Args:
         error: as the system told it.
-        place: what was written to.
+        place: what was written to, where the error does not tell.
     """
+    written = error.filename2 or error.filename or place  # a copy names what it reads first
     return RunError(
-        f"{error.strerror or error} while writing {place}. Nothing finished is lost: "
-        "make room (or choose another --temp-dir) and give the same command again."
+        f"{error.strerror or error} while writing {written}. Nothing finished is lost: make room "
+        "there (or choose another --temp-dir, if it lies in that) and give the same command again."
     )
 
 
@@ -42,7 +43,7 @@ def room_needed(place: str | os.PathLike[str]) -> Iterator[None]:
     """Turn a full disk into advice.
 
     Args:
-        place: what is written to.
+        place: what is written to, where the error does not tell.
 
     Raises:
         RunError: the disk is full.

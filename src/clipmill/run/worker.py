@@ -52,7 +52,13 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_reader(self._connection.fileno(), self._receive)
-        self._bench = Workbench(self._job.recipe, self._job.scratch, self._job.parent)
+        try:
+            self._bench = Workbench(self._job.recipe, self._job.scratch, self._job.parent)
+        except OSError as error:
+            if not is_no_room(error):
+                raise
+            self._send(Fatal(str(no_room(error, self._job.scratch))))
+            return
         ticker = asyncio.create_task(self._tick())
         try:
             await self._stop.wait()
@@ -81,7 +87,7 @@ class Worker:
             stats = await self._pass(shard)
         except (ShardError, OSError) as error:
             if isinstance(error, OSError) and is_no_room(error):
-                self._send(Fatal(str(no_room(error, error.filename or self._job.scratch))))
+                self._send(Fatal(str(no_room(error, self._job.scratch))))
             else:
                 self._send(ShardFailed(shard, f"{type(error).__name__}: {error}"))
         except (RunError, UserError) as error:

@@ -17,6 +17,7 @@ from clipmill.demo.server import Origin
 from clipmill.run.annotate import annotate_dataset
 from clipmill.run.retry import retry_dataset
 from clipmill.steps.load import step_orders
+from test_dataset_open import peer_shard
 
 STEPS = """
 import numpy as np
@@ -330,3 +331,11 @@ def test_the_step_is_written_down_in_words(clips, steps_file):
     assert [one["name"] for one in group.info["columns"]] == ["letters", "extra"]
     index = json.loads(clips.folder.read_bytes(group.path("shards.json")))
     assert index["00000"]["success"] == 5
+
+
+def test_a_dataset_of_the_peers_is_annotated_where_it_lies(tmp_path, steps_file):
+    peer_shard(tmp_path / "peer", 0, "webdataset")
+    data = clipmill.open(tmp_path / "peer").annotate("letters", modules=[steps_file], quiet=True)
+    found = cells(data, "letters")
+    assert list(found) == data.table(["key"]).column(0).to_pylist()
+    assert {row["status"] for row in found.values()} == {"success", None}

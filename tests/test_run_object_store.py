@@ -4,8 +4,11 @@ import pytest
 
 import clipmill
 from clipmill.cli.main import app, guarded
+from clipmill.dataset.columns import newest_groups
 from clipmill.dataset.verify import verify_dataset
+from clipmill.run.annotate import annotate_dataset
 from clipmill.run.retry import retry_dataset
+from clipmill.steps.load import step_orders
 
 HERE = {"allow_private_addresses": True, "quiet": True, "retries": 0}
 
@@ -48,6 +51,27 @@ def test_a_dataset_is_written_resumed_retried_and_read_there(
     for key, name in (("000000", "a"), ("000001", "b"), ("000010", "c")):
         assert data.sample(key)["mp4"] == (media / f"{name}.mp4").read_bytes()
     assert verify_dataset(data).problems == []
+
+
+STEP = """
+import clipmill
+@clipmill.step(wants=clipmill.Frames(count=3), columns={"frames": "int64"})
+def frames(seen):
+    return len(seen.frames)
+"""
+
+
+def test_columns_are_kept_there_beside_their_shards(bucket, media, tmp_path):
+    (tmp_path / "steps.py").write_text(STEP)
+    out, how = f"{bucket}/annotated", {"modules": [str(tmp_path / "steps.py")], "quiet": True}
+    paths = [str(media / f"{name}.mp4") for name in "abc"]
+    data = clipmill.download(paths, out, samples_per_shard=2, allow_local_paths=True, quiet=True)
+    data.annotate("frames", **how)
+    group = newest_groups(data.folder)["frames"]
+    tables = [group.shard_table(shard) for shard in data.shards]
+    assert [table.column("frames").to_pylist() for table in tables] == [[3, 3], [3]]
+    report = annotate_dataset(out, step_orders(["frames"], how["modules"]), quiet=True)
+    assert (report.shards, report.cells[group.name]["success"]) == (0, 3)
 
 
 @pytest.mark.parametrize("command", ["download", "status"])

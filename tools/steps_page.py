@@ -11,11 +11,12 @@ from clipmill.steps.load import GROUP
 HEADER = """\
 # Steps
 
-Made by `make docs` from the steps themselves (`clipmill steps` shows the same); edit those, not this page.
+Made by `make docs` from the steps themselves (`clipmill steps` shows the same); edit those, not
+this page.
 How they are run, and how to write one: [annotate.md](annotate.md).
 
-Columns of the type *statistics* hold `mean`, `min`, `max`, `p10`, `first` and the raw `values`, one for each
-frame or pair that was looked at: `picture.luminance.mean`.
+Columns of the type *statistics* hold `mean`, `min`, `max`, `p10`, `first` and the raw `values`, one
+for each frame or pair that was looked at: `picture.luminance.mean`.
 
 | step | cost | says |
 |---|---|---|

@@ -137,7 +137,10 @@ class ColumnGroup:
         """
         try:
             with self.folder.open(self.table_path(shard)) as file:
-                return pq.read_table(file, columns=None if columns is None else list(columns))
+                # Threads of a reader that are still there when Python ends abort it.
+                return pq.ParquetFile(file).read(
+                    columns=None if columns is None else list(columns), use_threads=False
+                )
         except FileNotFoundError:
             return None
         except pa.ArrowInvalid as error:

@@ -175,7 +175,7 @@ class Dataset:
         tables = []
         for shard in self.stats:
             with self.folder.open(f"{SOURCES_FOLDER}/{table_name(shard)}") as file:
-                tables.append(pq.read_table(file))
+                tables.append(pq.ParquetFile(file).read())
         return pa.concat_tables(tables)
 
     @property

@@ -210,7 +210,7 @@ def _read_rows(folder: Folder, name: str) -> pa.Table:
     place = f"{SELECTIONS_FOLDER}/{name}.parquet"
     try:
         with folder.open(place) as file:
-            rows = pq.read_table(file)
+            rows = pq.ParquetFile(file).read()
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise _damaged(folder, place, str(error)) from error
     if missing := [column for column in _KEYS.names if column not in rows.column_names]:

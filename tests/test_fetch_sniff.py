@@ -141,6 +141,7 @@ def packed(kind: str) -> bytes:
         (b"\xef\xbb\xbf\r\n  <HTML lang=en>", "html", "html"),
         (b"<?xml version='1.0'?>\n<!DOCTYPE html PUBLIC '-//W3C'>", "html", "html"),
         (b"<!-- hello --><html>", "html", "html"),
+        (b"<video src='a.mp4'></video>", "html", "html"),
         (b"<script>location='/login'</script>", "html", "html"),
         ("<html><body>ü".encode("utf-16"), "html", "html"),
         (b"<html>" + b"x" * 5000, "html", "html"),

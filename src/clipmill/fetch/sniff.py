@@ -115,7 +115,8 @@ _TEXT_MARKS: tuple[tuple[re.Pattern[str], Sniffed], ...] = (
     (
         re.compile(
             _PROLOG + r"<(?:!doctype\s+html|html|head|body|title|script|style|meta|link|iframe"
-            r"|div|span|table|center|h1|h2|p|br|a|b)[\s/>]"
+            r"|div|span|table|center|h1|h2|p|br|a|b|main|section|article|header|nav|form|video"
+            r"|audio)[\s/>]"
         ),
         Sniffed("html", "html"),
     ),

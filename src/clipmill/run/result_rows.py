@@ -85,9 +85,15 @@ def source_row(sample: Sample, worked: Worked, clips: SourceClips | None) -> dic
     }
 
 
-def json_row(sample: Sample, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the ``json`` member of a sample tells: its input columns and its row."""
-    given: dict[str, Any] = {"caption": sample.caption} if sample.caption is not None else {}
+def json_row(sample: Sample, row: Mapping[str, Any], *, has_captions: bool) -> dict[str, Any]:
+    """What the ``json`` member of a sample tells: its input columns and its row.
+
+    Args:
+        sample: the row it came of.
+        row: what is recorded of it.
+        has_captions: every sample has a caption, be it an empty one.
+    """
+    given: dict[str, Any] = {"caption": sample.caption or ""} if has_captions else {}
     if sample.spans is not None:
         given["clips"] = sample.spans
     return {**sample.columns, **given, **row}

@@ -250,7 +250,7 @@ class ShardPass:
         if self._layout.keeps_text:
             if self._has_captions:
                 members["txt"] = (row.get("caption") or sample.caption or "").encode()
-            members["json"] = sample_json(json_row(sample, row))
+            members["json"] = sample_json(json_row(sample, row, has_captions=self._has_captions))
         size = sum(file.size for file in files.values())
         places = volumes.add(row["key"], members, size)
         return {

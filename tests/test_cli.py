@@ -65,6 +65,8 @@ def test_a_recipe_does_what_options_do(origin, write_csv, tmp_path):
         (["download", "{table}", "out", "--no-such-option"], "--no-such-option"),
         (["download", "{table}", "{table}"], "is a file"),
         (["download", "{table}", "/proc/nowhere/out"], "cannot be written"),
+        (["download", "{table}", ""], "No output folder is named."),
+        (["download", "{table}", "https://example.invalid/out"], "web servers take no files"),
         (["download", "{table}", "{table}/a/b"], "videos.csv is a file, not a folder."),
         (["download", "{table}", "{dangling}/a"], "is a link that leads nowhere"),
         (

@@ -62,6 +62,11 @@ def check_output(output: Folder, mode: Mode) -> Existing:
         _check_writable(output)
     if "memory" in output.fs.protocol:
         raise OutputError("memory:// lives in one process only, and workers are others.")
+    if "https" in output.fs.protocol:
+        raise OutputError(
+            f"{output.url} cannot be written: web servers take no files. Name a folder of this "
+            "machine, or an object store such as s3://bucket/folder."
+        )
     existing = Existing(output)
     if existing.damage is not None and existing.is_dataset and mode != "overwrite":
         raise existing.damage
@@ -104,7 +109,9 @@ def check_recipe(recipe: Recipe) -> None:
         MissingExtra: the detector, the format or a reporter needs a library that is not installed.
     """
     if not recipe.write.to:
-        raise RecipeError("The recipe names no output folder: set `write.to`.")
+        raise RecipeError(
+            "No output folder is named. It is the last thing given, or a recipe's `to`."
+        )
     extensions = list(recipe.write.encode_formats.values())
     for modality, extension in recipe.write.encode_formats.items():
         known = sorted(CONTAINERS) if modality == "audio" else sorted({*CONTAINERS} - {*AUDIO_ONLY})

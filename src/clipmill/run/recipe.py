@@ -130,7 +130,7 @@ class RunSpec(Config):
     """Time a media process may spend on one file without getting on before it is killed."""
     media_memory_bytes: Annotated[ByteSize, Field(ge=100_000_000)] = ByteSize(4_000_000_000)
     """Memory a media process may take before the file it reads fails."""
-    scene_bytes: ByteSize = ByteSize(256_000_000)
+    scene_bytes: ByteSize = ByteSize(160_000_000)
     """Memory a media process may take for the pictures of a scene until its end is known; of what
     does not fit, clips are made by a second decode."""
     ahead_bytes: PositiveBytes = ByteSize(2_000_000_000)

@@ -213,14 +213,15 @@ class MediaFile:
         number, frame = shown
         # Where the order is the decoder's, so are the key frames.
         keyframe = frame.key_frame if index.ordered_by_decoder else bool(index.keyframe[number])
+        pts, seconds = int(index.pts[number]), index.seconds(number)
         for consumer in audience.at(number):
             repeat = consumer.take(number, following, keyframe=keyframe)
             if repeat:
                 yield Picture(
                     want=consumer.want,
                     number=number,
-                    pts=int(index.pts[number]),  # an encoder may have set the frame's
-                    seconds=index.seconds(number),
+                    pts=pts,  # an encoder may have set the frame's
+                    seconds=seconds,
                     repeat=repeat,
                     keyframe=keyframe,
                     source=frame,

@@ -77,7 +77,7 @@ class Kept:
             start: in seconds from the source's first frame.
             until: likewise; later pictures may belong to another clip.
         """
-        if start != self._start:
+        if start is not self._start and start != self._start:
             self._start, self._blind, self._wanted_until = start, False, start
         if not self._blind:
             self._choose(until)

@@ -28,11 +28,11 @@ class SceneLength:
 
     def reached(self, start: Fraction, end: Fraction) -> bool:
         """Whether two times are at least this far apart, to the nearest frame."""
-        return self.nominal_frame(max(end - start, Fraction(0))) >= self.frames
+        return self.nominal_frame(end - start) >= self.frames
 
     def nominal_frame(self, seconds: Fraction) -> int:
         """Number of the frame that would be shown then at the nominal rate."""
-        return round(float(seconds) * self._rate)
+        return round(max(float(seconds), 0.0) * self._rate)
 
 
 class FlashFilter:

@@ -110,14 +110,24 @@ class Dataset:
 
     def schema(self, shard: str) -> pa.Schema:
         """Columns of one shard's table."""
-        with self.folder.open(self._table_name(shard)) as file:
+        with self.folder.open(self.table_path(shard)) as file:
             return pq.read_schema(file)
 
-    def _table_name(self, shard: str) -> str:
+    def table_path(self, shard: str) -> str:
+        """Name of a shard's table inside the folder.
+
+        Raises:
+            UserError: the layout keeps no tables.
+        """
         name = self.layout.table_name(shard)
         if name is None:
             raise UserError(f"Format {self.layout.name!r} keeps no table of its rows.")
         return name
+
+    def row_count(self, shard: str) -> int:
+        """Rows of one shard's table."""
+        with self.folder.open(self.table_path(shard)) as file:
+            return int(pq.read_metadata(file).num_rows)
 
     def shard_table(self, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of one shard, media bytes left out.
@@ -130,11 +140,11 @@ class Dataset:
             InputError: a column does not exist, or the table is missing.
         """
         try:
-            with self.folder.open(self._table_name(shard)) as file:
+            with self.folder.open(self.table_path(shard)) as file:
                 parquet = pq.ParquetFile(file)
                 schema = parquet.schema_arrow
                 if columns is None:
-                    columns = [field.name for field in schema if not _holds_media(field, schema)]
+                    columns = [field.name for field in schema if not holds_media(field, schema)]
                 for name in columns:
                     if name not in schema.names:
                         raise InputError(
@@ -144,19 +154,29 @@ class Dataset:
                 return parquet.read(columns=list(columns))
         except FileNotFoundError as error:
             raise InputError(
-                f"Shard {shard} of {self.folder.url} has lost its table {self._table_name(shard)}."
+                f"Shard {shard} of {self.folder.url} has lost its table {self.table_path(shard)}."
             ) from error
         except (pa.ArrowInvalid, PermissionError) as error:
             raise InputError(
-                f"{self._table_name(shard)} of {self.folder.url} cannot be read: {error}"
+                f"{self.table_path(shard)} of {self.folder.url} cannot be read: {error}"
             ) from error
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows as one table, media bytes left out.
 
         Args:
-            columns: names of columns to read. Default: all but columns that hold media.
+            columns: names of columns to read, of steps (``motion``) and fields (``motion.mean``)
+                too. Default: all columns of the shards' tables but those that hold media.
+
+        Raises:
+            InputError: a column does not exist, or a table is missing or damaged.
         """
+        if columns is not None and self.shards:
+            own = self.schema(self.shards[0]).names
+            if not set(columns) <= set(own):
+                from clipmill.dataset.joined import joined_table
+
+                return joined_table(self, columns)
         tables = [self.shard_table(shard, columns) for shard in self.shards]
         if not tables:
             raise InputError(f"{self.folder.url} has no finished shard yet.")
@@ -182,6 +202,40 @@ class Dataset:
     def selections(self) -> list[str]:
         """Names of its saved selections, sorted."""
         return selection_names(self.folder)
+
+    def sql(self, query: str) -> pa.Table:
+        """What a query says, in which the dataset is called ``data``.
+
+        Args:
+            query: a SELECT of DuckDB, such as ``select status, count(*) from data group by all``.
+
+        Raises:
+            UserError: the query is wrong, or does more than read the dataset; says where.
+        """
+        from clipmill.dataset.ask import ask
+
+        return ask(self, query)
+
+    def select(
+        self, query: str, *, name: str | None = None, overwrite: bool = False, **options: Any
+    ) -> Selection:
+        """Select samples by a condition, without copying them.
+
+        Args:
+            query: a condition on successful rows, such as ``motion.mean > 0.3``; or a whole query
+                that gives ``key``: ``select key from data where ...``.
+            name: to save it under. Default: it is not saved.
+            overwrite: replace a selection of that name that says something else.
+            **options: ``order``, ``limit``, ``per_source``, ``sample``, ``seed`` and ``weight``;
+                see ``clipmill.dataset.choose.Options``.
+
+        Raises:
+            UserError: the query or an option is wrong, or there is another one of that name.
+        """
+        from clipmill.dataset.choose import make_options
+        from clipmill.dataset.select import select
+
+        return select(self, query, make_options(options), name=name, overwrite=overwrite)
 
     def selection(self, name: str) -> Selection:
         """A saved selection.
@@ -235,7 +289,7 @@ class Dataset:
         return found
 
 
-def _holds_media(field: pa.Field[Any], schema: pa.Schema) -> bool:
+def holds_media(field: pa.Field[Any], schema: pa.Schema) -> bool:
     """Whether a column holds media bytes, as the ``parquet`` format's do."""
     return bool(pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)) and (
         "media" not in schema.names

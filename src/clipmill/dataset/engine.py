@@ -1,0 +1,161 @@
+"""DuckDB, locked in: it reads the files of one dataset, writes none, and its errors become ours."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from clipmill.core.errors import ClipmillError, InputError, UserError
+from clipmill.core.redact import redact_url
+from clipmill.io.folder import Folder
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+MEMORY_LIMIT = "1GiB"
+"""What DuckDB may take before it puts sorts and joins on disk."""
+
+
+class Engine:
+    """A DuckDB connection with a scratch folder; closed, nothing is left of either.
+
+    Args:
+        folder: the dataset whose tables it may read. Default: it reads no files.
+    """
+
+    def __init__(self, folder: Folder | None = None) -> None:
+        import duckdb
+
+        self._scratch = tempfile.TemporaryDirectory(prefix="clipmill-")
+        self.scratch = Path(self._scratch.name)
+        self.connection = duckdb.connect(
+            config={
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": str(self.scratch / "spill"),
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
+            }
+        )
+        self._lock(folder)
+
+    def _lock(self, folder: Folder | None) -> None:
+        """Leave no file in reach but the dataset's and those of the scratch folder."""
+        allowed = [f"{self.scratch}/"]
+        if folder is not None:
+            allowed.append(folder.url_of("").rstrip("/") + "/")
+            if not folder.is_local:
+                self.connection.register_filesystem(folder.fs)
+        self.connection.execute(f"SET allowed_directories = {text_list(allowed)}")
+        self.connection.execute("SET enable_external_access = false")
+        self.connection.execute("SET lock_configuration = true")
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and remove the scratch folder."""
+        self.connection.close()
+        self._scratch.cleanup()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the same database, for another thread."""
+        return self.connection.cursor()
+
+
+def row_of(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """The one row that a query gives."""
+    (row,) = connection.execute(sql).fetchall()  # no other call leaves the connection free
+    return tuple(row)
+
+
+def try_out(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Bind a query without running it; errors show the line as it was written."""
+    connection.execute(f"EXPLAIN\n{sql}").fetchall()
+
+
+def table_of(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    """What a query gives."""
+    table: pa.Table = connection.sql(sql).to_arrow_table()
+    return table
+
+
+@contextmanager
+def told_plainly(place: str = "", *, shows_line: bool = False) -> Iterator[None]:
+    """Turn what DuckDB raises into errors of ours.
+
+    Args:
+        place: of the dataset, for messages.
+        shows_line: whether what was asked is what a user wrote, so that its lines may be shown.
+
+    Raises:
+        UserError: what was asked cannot be done.
+        InputError: a table cannot be read.
+    """
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.IOException, duckdb.HTTPException, duckdb.InvalidInputException) as error:
+        if isinstance(cause := error.__cause__, ClipmillError):
+            raise cause from error
+        raise InputError(f"{redact_url(place)} cannot be read: {_sentence(error)}") from error
+    except duckdb.OutOfMemoryException as error:
+        raise UserError(
+            f"The query needs more than {MEMORY_LIMIT} and the room for temporary files: "
+            f"{_sentence(error).partition(' Possible')[0]}. Point TMPDIR to a larger disk."
+        ) from error
+    except duckdb.InternalException:
+        raise  # a bug, of DuckDB or of ours
+    except duckdb.Error as error:
+        raise UserError(_sentence(error, shows_line=shows_line)) from error
+
+
+def _sentence(error: Exception, *, shows_line: bool = False) -> str:
+    """What DuckDB says, without its prefix and its lists of all there is."""
+    text = re.sub(r"^(\w+ )+Error: ", "", str(error).strip())
+    said, _, shown = text.partition("\n\nLINE ")
+    said = " ".join(line.strip() for line in said.splitlines() if line.strip())
+    said = re.split(r" Candidate (?:bindings|functions|macros):? ", said)[0]
+    lines = shown.splitlines()[:2]
+    if not shows_line or len(lines) < 2 or "^" not in lines[1]:
+        return said
+    number, _, line = lines[0].partition(": ")
+    caret = max(lines[1].index("^") - len(f"LINE {number}: "), 0)
+    return f"{said}\n  {line}\n  {' ' * caret}^"
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A string as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def text_list(values: list[str]) -> str:
+    """A list of strings as SQL writes it."""
+    return "[" + ", ".join(map(text, values)) + "]"
+
+
+def sql_types(schema: pa.Schema) -> dict[str, str]:
+    """DuckDB's type of each field of an Arrow schema, by name."""
+    with Engine() as engine:
+        relation = engine.connection.from_arrow(schema.empty_table())
+        return dict(zip(relation.columns, map(str, relation.types), strict=True))

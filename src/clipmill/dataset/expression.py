@@ -1,0 +1,138 @@
+"""Conditions and values over the columns of one row, as users write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import pyarrow as pa
+
+from clipmill.core.errors import UserError
+from clipmill.dataset.engine import Engine, table_of, told_plainly, try_out
+from clipmill.dataset.projection import projection, tree_of
+from clipmill.dataset.resolve import Path, resolve
+from clipmill.dataset.sql_tree import DATA, Node, Ordering, Parser, column_refs, conjuncts
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Something that can be worked out for each row.
+
+    Args:
+        text: as the user wrote it; of a part of it, as SQL.
+        sql: the same for DuckDB.
+        columns: columns and fields it needs.
+        parts: of a condition, those that it joins by AND; itself alone where it joins none.
+    """
+
+    text: str
+    sql: str
+    columns: tuple[Path, ...]
+    parts: tuple[Expression, ...] = ()
+
+
+def parse_condition(text: str, schema: pa.Schema) -> Expression:
+    """A condition such as ``motion.mean > 0.3 and probe.duration_seconds > 2``.
+
+    Args:
+        text: SQL of DuckDB, without subqueries, aggregates or windows.
+        schema: columns of the rows; structs for what steps say.
+
+    Raises:
+        InputError: it does not parse, or names no column; points at the place.
+        UserError: it is no condition, or compares what cannot be compared.
+    """
+    node = parser().condition(text)
+    whole = _expression(node, text, schema)
+    kind = _type_of(whole, text, schema)
+    if kind != pa.bool_() and not pa.types.is_null(kind):
+        raise UserError(f"{text!r} is no condition: it gives a value of type {kind}. Compare it.")
+    pieces = [_expression(part, text, schema) for part in conjuncts(node)]
+    parts = tuple(Expression(_label(one.sql), one.sql, one.columns) for one in pieces)
+    if len(parts) == 1:
+        parts = (Expression(text.strip(), whole.sql, whole.columns),)
+    return Expression(text, whole.sql, whole.columns, parts)
+
+
+def parse_value(text: str, schema: pa.Schema) -> Expression:
+    """A value such as ``1 / motion.mean``; arguments and errors as of a condition."""
+    value = _expression(parser().value(text), text, schema)
+    _type_of(value, text, schema)
+    return value
+
+
+def parse_order(text: str, schema: pa.Schema) -> list[tuple[Expression, str]]:
+    """An order such as ``motion.mean desc, key``: its expressions, each with its direction.
+
+    Arguments and errors as of a condition.
+    """
+    parts: list[Ordering] = parser().order(text)
+    found = [(_expression(part.node, text, schema), part.direction) for part in parts]
+    for expression, _ in found:
+        _type_of(expression, expression.sql, schema)
+    return found
+
+
+def evaluate(expression: Expression, table: pa.Table) -> list[bool | None]:
+    """What a condition says of each row; None where something it needs is unknown.
+
+    Args:
+        expression: made by ``parse_condition`` with the table's schema.
+        table: rows.
+
+    Raises:
+        UserError: a value cannot be worked out.
+    """
+    return _values(f"CAST({expression.sql} AS BOOLEAN)", expression.columns, table)
+
+
+@cache
+def parser() -> Parser:
+    """The one parser of the process."""
+    return Parser()
+
+
+def _expression(node: Node, text: str, schema: pa.Schema) -> Expression:
+    refs = column_refs(node)
+    columns = tuple(dict.fromkeys(resolve(ref, schema, text) for ref in refs))
+    return Expression(text, parser().sql(node), columns)
+
+
+def _type_of(expression: Expression, text: str, schema: pa.Schema) -> pa.DataType:
+    """Bind what the user wrote to no rows, so that errors show the line as it was written."""
+    with Engine() as engine, told_plainly(shows_line=True):
+        engine.connection.register(DATA, schema.empty_table())
+        # In a WHERE, neither aggregates nor UNNEST would be taken.
+        bound = f"SELECT {expression.sql} FROM {DATA} WHERE (\n{text}\n) IS NOT NULL"
+        try_out(engine.connection, bound)
+        kind: pa.DataType = table_of(engine.connection, bound).schema.field(0).type
+        return kind
+
+
+def _values(sql: str, columns: Sequence[Path], table: pa.Table) -> list[bool | None]:
+    with Engine() as engine, told_plainly():
+        engine.connection.register("rows", table.append_column("", pa.nulls(len(table))))
+        listed = projection("r", tree_of(columns), table.schema, table.schema, {}) or ["1 AS one"]
+        scan = f"SELECT {', '.join(listed)} FROM rows AS r"
+        found = engine.connection.sql(f"SELECT {sql} FROM ({scan}) AS {DATA}")
+        values: list[bool | None] = found.to_arrow_table().column(0).to_pylist()
+    return values
+
+
+def _label(sql: str) -> str:
+    """A part of a condition without the brackets around it."""
+    if not (sql.startswith("(") and sql.endswith(")")):
+        return sql
+    depth = 0
+    quote = ""
+    for place, letter in enumerate(sql):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        else:
+            depth += (letter == "(") - (letter == ")")
+            if depth == 0:
+                return sql[1:-1] if place == len(sql) - 1 else sql
+    return sql

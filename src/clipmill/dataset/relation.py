@@ -1,0 +1,225 @@
+"""A dataset as one SQL relation: its tables, and beside them the columns of steps as structs.
+
+Tables of a shard and of its column groups have the same rows in the same order, so they are joined
+by position: no keys are read or compared. Where a group lacks a shard, or was made of another
+state of it, a stand-in takes its table's place (``stand_ins.py``). Shards go in chunks, so that
+memory stays flat and cores have something to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clipmill.core.errors import InputError
+from clipmill.dataset.columns import BEFORE, ColumnGroup, column_groups
+from clipmill.dataset.dataset import Dataset, holds_media
+from clipmill.dataset.engine import Engine, quoted, sql_types, table_of, text_list, told_plainly
+from clipmill.dataset.projection import Tree, projection, tree_of
+from clipmill.dataset.resolve import Path
+from clipmill.dataset.stand_ins import StandIns
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+SHARD = "shard"
+"""The column that says which shard a row lies in, unless the table has one of that name."""
+CHUNK_ROWS = 1_000_000
+CHUNK_SHARDS = 128
+_ROW = "file_row_number"
+_FILE = "clipmill_file"
+_JOINED = tuple(name for name, _ in BEFORE)
+Result = TypeVar("Result")
+
+
+class Relation:
+    """What can be asked of a dataset.
+
+    Args:
+        dataset: of ours or of the peers.
+        engine: that reads it.
+
+    Raises:
+        InputError: it has no finished shard, or a table is missing or damaged.
+    """
+
+    def __init__(self, dataset: Dataset, engine: Engine) -> None:
+        if not dataset.shards:
+            raise InputError(f"{dataset.folder.url} has no finished shard yet.")
+        self.dataset = dataset
+        self.engine = engine
+        self.chunks = list(_chunks(dataset))
+        self._stand_ins = StandIns(dataset, engine.scratch)
+
+    @cached_property
+    def base_schemas(self) -> list[pa.Schema]:
+        """Columns of each chunk's tables, media bytes left out."""
+        return list(self.over_chunks(self._base_schema))
+
+    @cached_property
+    def base(self) -> pa.Schema:
+        """Columns of all tables."""
+        distinct = list(dict.fromkeys(self.base_schemas))
+        if len(distinct) == 1:
+            return distinct[0]
+        with self.engine.cursor() as connection, told_plainly(self.dataset.folder.url):
+            for number, schema in enumerate(distinct):
+                connection.register(f"part{number}", schema.empty_table())
+            parts = (f"SELECT * FROM part{number}" for number in range(len(distinct)))
+            return table_of(connection, " UNION ALL BY NAME ".join(parts)).schema
+
+    @cached_property
+    def groups(self) -> dict[str, ColumnGroup]:
+        """Column groups by the name of their struct: of each step the newest has the short one."""
+        found = [group for group in column_groups(self.dataset.folder) if self._first(group)]
+        newest = {group.step: group for group in found}
+        taken = {name.lower() for name in self.base.names}
+        named = {}
+        for group in found:
+            is_short = newest[group.step] is group and group.step not in taken
+            named[group.step if is_short else f"{group.step}_{group.fingerprint}"] = group
+        return named
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns as queries see them."""
+        fields = list(self.base)
+        for name, group in self.groups.items():
+            fields.append(pa.field(name, pa.struct(self._group_fields(group))))
+        if SHARD not in (name.lower() for name in self.base.names):
+            fields.append(pa.field(SHARD, pa.string()))
+        return pa.schema(fields)
+
+    def over_chunks(
+        self, work: Callable[[duckdb.DuckDBPyConnection, int], Result]
+    ) -> Iterator[Result]:
+        """Do something with every chunk, as many at a time as there are cores; results in order.
+
+        Args:
+            work: is given a connection of its own and the chunk's number.
+        """
+
+        def call(number: int) -> Result:
+            with self.engine.cursor() as connection, told_plainly(self.dataset.folder.url):
+                return work(connection, number)
+
+        cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()
+        with ThreadPoolExecutor(cores or 1) as pool:
+            numbers = iter(range(len(self.chunks)))
+            ahead = [pool.submit(call, number) for number in islice(numbers, pool._max_workers)]
+            while ahead:
+                yield ahead.pop(0).result()
+                ahead += [pool.submit(call, number) for number in islice(numbers, 1)]
+
+    def scan(self, number: int, paths: Iterable[Path], *, unified: bool = False) -> str:
+        """A chunk's rows as SQL: those columns and fields that are named, and nothing else read.
+
+        Args:
+            number: of the chunk.
+            paths: columns and fields, as ``resolve`` gives them.
+            unified: cast columns to the type they have in the whole dataset.
+        """
+        shards = self.chunks[number]
+        tree = tree_of(paths)
+        base = Tree({name: part for name, part in tree.items() if name in self.base.names})
+        types = sql_types(self.base) if unified else {}
+        selected = projection("b", base, self.base_schemas[number], self.base, types)
+        joins, guards = [], []
+        for at, (name, group) in enumerate(self.groups.items()):
+            if name not in tree:
+                continue
+            fields = pa.schema(self._group_fields(group))
+            files = self._stand_ins.files(group, shards)
+            if files is None:  # nothing of the whole chunk
+                null = f"CAST(NULL AS {sql_types(self.schema)[name]})"
+                selected.append(f"{null} AS {quoted(name)}")
+                continue
+            alias = f"g{at}"
+            parts = tree[name] or tree_of((one,) for one in fields.names)
+            packed = ", ".join(projection(alias, parts, fields, fields, {}, pack=True))
+            selected.append(f"struct_pack({packed}) AS {quoted(name)}")
+            joins.append(
+                f"POSITIONAL JOIN read_parquet({text_list(files)}, file_row_number = true)"
+                f" AS {alias}"
+            )
+            guards.append(f"b.{_ROW} IS DISTINCT FROM {alias}.{_ROW}")
+        if SHARD in tree and SHARD not in self.base.names:
+            selected.append(f"parse_filename(b.{_FILE}, true) AS {SHARD}")
+        files = [self.dataset.folder.url_of(self.dataset.table_path(shard)) for shard in shards]
+        source = _read_base(files)
+        where = ""
+        if guards:
+            told = "Tables of column groups do not have the rows of their shards."
+            where = f"WHERE CASE WHEN {' OR '.join(guards)} THEN error('{told}') ELSE true END"
+        columns = ", ".join(selected) or "true AS nothing"
+        return f"SELECT {columns} FROM {source} AS b {' '.join(joins)} {where}"
+
+    def whole(self, paths: Iterable[Path]) -> str:
+        """All rows as SQL, in the dataset's order; see ``scan``."""
+        paths = list(paths)
+        return " UNION ALL ".join(
+            f"({self.scan(number, paths, unified=True)})" for number in range(len(self.chunks))
+        )
+
+    def empty(self) -> pa.Table:
+        """No rows, with all columns: to try queries on."""
+        return self.schema.empty_table()
+
+    def _base_schema(self, connection: duckdb.DuckDBPyConnection, number: int) -> pa.Schema:
+        files = []
+        for shard in self.chunks[number]:
+            files.append(self.dataset.folder.url_of(self.dataset.table_path(shard)))
+        source = f"read_parquet({text_list(files)}, union_by_name = true)"
+        schema = table_of(connection, f"SELECT * FROM {source} LIMIT 0").schema
+        return pa.schema([field for field in schema if not holds_media(field, schema)])
+
+    def _group_fields(self, group: ColumnGroup) -> list[pa.Field[Any]]:
+        return [field for field in self._group_schemas[group.name] if field.name not in _JOINED]
+
+    @cached_property
+    def _group_schemas(self) -> dict[str, pa.Schema]:
+        return {group.name: self._group_schema(group) for group in self.groups.values()}
+
+    def _group_schema(self, group: ColumnGroup) -> pa.Schema:
+        place = group.table_path(str(self._first(group)))
+        try:
+            with group.folder.open(place) as file:
+                return pq.read_schema(file)
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise InputError(
+                f"{group.folder.url_of(place)} cannot be read: {error}. Remove it and annotate "
+                "again."
+            ) from error
+
+    def _first(self, group: ColumnGroup) -> str | None:
+        """A shard that the group has cells of."""
+        return next((shard for shard in self.dataset.shards if group.cells(shard)), None)
+
+
+def _read_base(files: Sequence[str]) -> str:
+    return (
+        f"read_parquet({text_list(list(files))}, union_by_name = true, file_row_number = true, "
+        f"filename = '{_FILE}')"
+    )
+
+
+def _chunks(dataset: Dataset) -> Iterator[list[str]]:
+    """Shards in order, some at a time."""
+    chunk: list[str] = []
+    rows = 0
+    for shard in dataset.shards:
+        count = int(dataset.stats[shard]["count"]) if shard in dataset.stats else 0
+        if chunk and (rows + count > CHUNK_ROWS or len(chunk) == CHUNK_SHARDS):
+            yield chunk
+            chunk, rows = [], 0
+        chunk.append(shard)
+        rows += count
+    yield chunk

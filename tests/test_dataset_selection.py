@@ -6,7 +6,7 @@ import pytest
 
 import clipmill
 from clipmill.core.errors import InputError, OutputError, UserError
-from clipmill.dataset.selection import check_selection_name, write_selection
+from clipmill.dataset.selection import SelectionWriter, check_selection_name
 
 FACTS = {"query": "true", "options": {}, "dataset": {"shards": {}}, "rows": 3, "funnel": []}
 
@@ -21,14 +21,10 @@ def data(tmp_path):
     return clipmill.open(tmp_path)
 
 
-def reader(**columns):
-    table = pa.table(columns)
-    return pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
-
-
 def save(data, name, keys, shards, facts=FACTS, overwrite=False, **more):
-    rows = reader(key=keys, shard=shards, **more)
-    write_selection(data.folder, name, rows, facts, overwrite=overwrite)
+    with SelectionWriter(data.folder, name) as writer:
+        writer.add(pa.table({"key": keys, "shard": shards, **more}))
+        writer.commit(facts, overwrite=overwrite)
     return data.selection(name)
 
 

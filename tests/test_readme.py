@@ -25,6 +25,7 @@ PAGES = (
     "docs/inputs.md",
     "docs/clips.md",
     "docs/annotate.md",
+    "docs/select.md",
     "docs/python.md",
     "docs/recipes.md",
     "docs/errors.md",

@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "split": "Find the clips of videos: a table of spans, nothing encoded.",
     "annotate": "Let steps say something of every sample, in columns beside the dataset.",
     "steps": "List the steps there are, with their columns, units and costs.",
+    "stats": "Show how values are distributed, and what a threshold would keep.",
+    "select": "Select samples by a condition over all columns; nothing is copied.",
     "export": "Make files of clips: cut, scaled, encoded once, and checked.",
     "run": "Carry out a recipe written in YAML.",
     "explain": "Show what a recipe will do, and what each source costs.",

@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 
 from clipmill.core.errors import InputError, OutputError, UserError
 from clipmill.core.registry import nearest
-from clipmill.formats.tables import COMPRESSION
+from clipmill.formats.tables import COMPRESSION, ROWS_PER_GROUP
 from clipmill.io.folder import Folder
 
 if TYPE_CHECKING:
@@ -104,6 +105,16 @@ class Selection:
             if shard in places:
                 yield shard, self.rows.take(places[shard])
 
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The selected rows with columns of the dataset, in the selection's order.
+
+        Args:
+            columns: such as ``key``, ``motion`` or ``motion.mean``; see ``Dataset.table``.
+        """
+        from clipmill.dataset.joined import selected_table
+
+        return selected_table(self, columns)
+
     @property
     def funnel(self) -> list[dict[str, Any]]:
         """What each condition removed, in order; see ``dataset/funnel.py``."""
@@ -160,50 +171,84 @@ def open_selection(dataset: Dataset, name: str) -> Selection:
     return Selection(dataset, facts, name=name)
 
 
-def write_selection(
-    folder: Folder,
-    name: str,
-    rows: pa.RecordBatchReader,
-    facts: Mapping[str, Any],
-    *,
-    overwrite: bool,
-) -> None:
-    """Save a selection; whatever cuts it off, no half one is left under the name.
+def no_rows(*, weighted: bool) -> pa.Table:
+    """An empty selection."""
+    weight = [pa.field("weight", pa.float64())] if weighted else []
+    return pa.schema([*_KEYS, *weight]).empty_table()
+
+
+class SelectionWriter:
+    """Takes the rows of a selection, then what is said of it, and puts both in place.
 
     Args:
         folder: the dataset's.
         name: of the selection.
-        rows: ``key``, ``shard`` and perhaps ``weight``.
-        facts: content of ``NAME.json``.
-        overwrite: replace one of the same name that says something else.
 
     Raises:
-        OutputError: there is one of the same name that says something else.
+        UserError: the name is none.
     """
-    check_selection_name(name)
-    table, told = f"{SELECTIONS_FOLDER}/{name}.parquet", f"{SELECTIONS_FOLDER}/{name}.json"
-    if folder.exists(told) and not overwrite:
-        if folder.exists(table) and _same(folder, told, facts):
-            return
-        raise OutputError(
-            f"{folder.url} has a selection {name!r} already, of another query or of an earlier "
-            "state of the dataset. Replace it with --overwrite, or choose another name."
-        )
-    with tempfile.TemporaryDirectory() as scratch:
-        draft = Path(scratch) / "rows.parquet"
-        with pq.ParquetWriter(draft, rows.schema, compression=COMPRESSION) as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-        folder.remove(told)  # a reader goes by it, so it goes first and comes last
-        folder.put(draft, table)
-    folder.write_json(told, facts)
 
+    def __init__(self, folder: Folder, name: str) -> None:
+        check_selection_name(name)
+        self.folder = folder
+        self.name = name
+        self._scratch = tempfile.TemporaryDirectory(prefix="clipmill-")
+        self._draft = Path(self._scratch.name) / "rows.parquet"
+        self._writer: pq.ParquetWriter | None = None
 
-def _same(folder: Folder, place: str, facts: Mapping[str, Any]) -> bool:
-    try:
-        return bool(folder.read_json(place) == json.loads(json.dumps(facts)))
-    except ValueError:
-        return False
+    def __enter__(self) -> SelectionWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._writer:
+            self._writer.close()
+        self._scratch.cleanup()
+
+    def add(self, rows: pa.Table) -> None:
+        """Add rows: ``key``, ``shard`` and perhaps ``weight``."""
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._draft, rows.schema, compression=COMPRESSION)
+        self._writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
+
+    def commit(self, facts: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        """Save the selection; whatever cuts it off, no half one is left under the name.
+
+        Args:
+            facts: content of ``NAME.json``.
+            overwrite: replace one of the same name that says something else.
+
+        Raises:
+            OutputError: there is one of the same name that says something else.
+        """
+        place = f"{SELECTIONS_FOLDER}/{self.name}"
+        if self.folder.exists(f"{place}.json") and not overwrite:
+            if self.folder.exists(f"{place}.parquet") and self._is_same(facts):
+                return
+            raise OutputError(
+                f"{self.folder.url} has a selection {self.name!r} already, of another query or of "
+                "an earlier state of the dataset. Replace it with --overwrite, or choose another "
+                "name."
+            )
+        if self._writer is None:
+            self.add(no_rows(weighted=False))
+        if self._writer:
+            self._writer.close()
+        # Readers go by the JSON file, so it goes first and comes last.
+        self.folder.remove(f"{place}.json")
+        self.folder.put(self._draft, f"{place}.parquet")
+        self.folder.write_json(f"{place}.json", facts)
+
+    def _is_same(self, facts: Mapping[str, Any]) -> bool:
+        try:
+            known = self.folder.read_json(f"{SELECTIONS_FOLDER}/{self.name}.json")
+        except ValueError:
+            return False
+        return bool(known == json.loads(json.dumps(facts)))
 
 
 def _read_rows(folder: Folder, name: str) -> pa.Table:

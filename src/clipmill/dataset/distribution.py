@@ -1,0 +1,295 @@
+"""How the values of columns are distributed, and how many rows a threshold would keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from clipmill.core.errors import InputError
+from clipmill.dataset.engine import Engine, quoted, row_of, told_plainly
+from clipmill.dataset.funnel import length_ms
+from clipmill.dataset.joined import named
+from clipmill.dataset.relation import Relation
+from clipmill.dataset.resolve import Path, fields_of, leaves, type_at
+from clipmill.dataset.sql_tree import DATA
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from clipmill.dataset.dataset import Dataset
+
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+BINS = 40
+TOP_VALUES = 10
+_PLAIN = ("status", "error_class", "error_message", "seconds")
+"""Fields of a column group that are not the step's."""
+_MS_PER_HOUR = 3_600_000
+
+
+@dataclass(slots=True)
+class Distribution:
+    """The values of one column in successful rows.
+
+    Args:
+        column: its name; of a list of numbers, all of its numbers count.
+        rows: successful rows.
+        unknown: rows without a value, by cause: the step ``failed``, has not seen the row
+            (``missing``), the sample is without it (``absent``), or it is ``null`` or no number.
+        values: number of values.
+        mean, least, greatest: of the values, where they are numbers.
+        quantiles: exact, linear between neighbours.
+        histogram: counts of 40 bins of the same width from the 1st to the 99th percentile, the
+            first and last with all that lies beyond.
+        top: the most frequent values, where they are not numbers.
+    """
+
+    column: str
+    rows: int
+    unknown: dict[str, int]
+    values: int = 0
+    mean: float | None = None
+    least: float | None = None
+    greatest: float | None = None
+    quantiles: dict[str, float] = field(default_factory=dict)
+    histogram: list[int] = field(default_factory=list)
+    top: list[tuple[str, int]] = field(default_factory=list)
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON-like values."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a threshold on one column would keep.
+
+    Args:
+        rule: such as ``all of picture.luminance.values < 0.1``.
+        condition: the same as a condition for ``select``.
+        rows: rows that pass, ``hours`` long together; ``unknown`` rows do not.
+    """
+
+    rule: str
+    condition: str
+    rows: int
+    hours: float
+    unknown: int
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON-like values."""
+        return asdict(self)
+
+
+def distributions(dataset: Dataset, columns: Sequence[str]) -> list[Distribution]:
+    """How the values of some columns are distributed over successful rows.
+
+    Args:
+        dataset: of ours or of the peers.
+        columns: such as ``motion.mean``; of a struct with raw ``values``, those. Default, if empty:
+            all numbers that steps gave, and the samples' lengths.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    with Engine(dataset.folder) as engine:
+        relation = Relation(dataset, engine)
+        names = list(columns) or default_columns(relation)
+        paths = [measured(name, relation.schema) for name in names]
+        with engine.cursor() as connection, told_plainly(dataset.folder.url):
+            return [_distribution(connection, relation, path) for path in paths]
+
+
+def sweep(
+    dataset: Dataset, columns: Sequence[str], below: Sequence[float], above: Sequence[float]
+) -> list[Kept]:
+    """What thresholds would keep: of raw values of frames, all, their mean, the first, or any.
+
+    Args:
+        dataset: of ours or of the peers.
+        columns: as of ``distributions``.
+        below: thresholds that values must lie below.
+        above: thresholds that values must lie above.
+
+    Raises:
+        InputError: there is no such column, or it holds no numbers.
+    """
+    found = []
+    with Engine(dataset.folder) as engine:
+        relation = Relation(dataset, engine)
+        length, needed = length_ms(relation.schema)
+        for name in columns:
+            path = measured(name, relation.schema)
+            rules = [
+                rule
+                for sign, limits in (("<", below), (">", above))
+                for limit in limits
+                for rule in _rules(path, relation.schema, sign, limit)
+            ]
+            parts = []
+            for _, condition in rules:
+                passes = f"FILTER ({condition})"
+                parts += [
+                    f"count(*) {passes}",
+                    f"CAST(coalesce(sum({length}) {passes}, 0) AS BIGINT)",
+                    f"count(*) FILTER (({condition}) IS NULL)",
+                ]
+            ok, status = _success(relation)
+            scan = relation.whole([path, *needed, *status])
+            query = f"SELECT {', '.join(parts)} FROM ({scan}) AS {DATA} WHERE {ok}"
+            with engine.cursor() as connection, told_plainly(dataset.folder.url):
+                numbers = row_of(connection, query)
+            for at, (rule, condition) in enumerate(rules):
+                rows, ms, unknown = numbers[3 * at : 3 * at + 3]
+                found.append(Kept(rule, condition, rows, round(ms / _MS_PER_HOUR, 6), unknown))
+    return found
+
+
+def default_columns(relation: Relation) -> list[str]:
+    """All numbers that steps gave, but for raw values of frames; and the samples' lengths."""
+    found = []
+    for path, kind in leaves(relation.schema):
+        is_said = path[0] in relation.groups and path[1] not in _PLAIN
+        if (is_said or path == ("probe", "duration_seconds")) and _is_number(kind):
+            found.append(".".join(path))
+    if not found:
+        raise InputError(
+            f"{relation.dataset.folder.url} has no columns of steps yet: `clipmill annotate`. Name "
+            f"columns of its own: {', '.join(relation.schema.names)}."
+        )
+    return found
+
+
+def measured(name: str, schema: pa.Schema) -> Path:
+    """The column that a name means; of a score, its raw values.
+
+    Raises:
+        InputError: there is none, or it is a struct with more than one thing in it.
+    """
+    path = named(name, schema)
+    fields = [one.name for one in fields_of(type_at(schema, path))]
+    if "values" in fields:
+        return (*path, "values")
+    if fields:
+        told = ", ".join(f"{name}.{one}" for one in fields if one not in _PLAIN)
+        raise InputError(f"{name!r} holds more than one thing. Choose: {told}.")
+    return path
+
+
+def _distribution(
+    connection: duckdb.DuckDBPyConnection, relation: Relation, path: Path
+) -> Distribution:
+    """Read one column into a table of its own, and describe it."""
+    kind = type_at(relation.schema, path)
+    is_list = _is_list(kind)
+    ok, status = _success(relation)
+    is_said = path[0] in relation.groups
+    state = f"{quoted(path[0])}.status" if is_said else "'success'"
+    paths = [path, *status, *([(path[0], "status")] if is_said else [])]
+    value = ".".join(map(quoted, path))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE cells AS SELECT {value} AS value, CASE WHEN {value} IS NOT "
+        f"NULL THEN 'value' WHEN {state} = 'failed' THEN 'failed' WHEN {state} IS NULL THEN "
+        f"'missing' WHEN {state} = 'absent' THEN 'absent' ELSE 'null' END AS state "
+        f"FROM ({relation.whole(paths)}) AS {DATA} WHERE {ok}"
+    )
+    counted = dict(
+        connection.execute("SELECT state, count(*) FROM cells GROUP BY ALL ORDER BY ALL").fetchall()
+    )
+    found = Distribution(".".join(path), sum(counted.values()), counted)
+    counted.pop("value", None)
+    listed = "SELECT unnest(value) AS value FROM cells" if is_list else "SELECT value FROM cells"
+    inner = _value_type(kind)
+    if not _is_number(inner):
+        rows = connection.execute(
+            f"SELECT CAST(value AS VARCHAR), count(*) FROM ({listed}) WHERE value IS NOT NULL "
+            f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {TOP_VALUES}"
+        ).fetchall()
+        found.top = [(text, number) for text, number in rows]
+        found.values = row_of(connection, f"SELECT count(value) FROM ({listed})")[0]
+        return found
+    _describe(connection, listed, found)
+    return found
+
+
+def _describe(connection: duckdb.DuckDBPyConnection, listed: str, found: Distribution) -> None:
+    """Fill in what is said of numbers."""
+    # Sorted on disk if need be, where quantile_cont() would hold all values in memory.
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE sorted AS SELECT value FROM ({listed}) "
+        "WHERE isfinite(value) ORDER BY value"
+    )
+    found.values, found.mean, found.least, found.greatest = row_of(
+        connection, "SELECT count(*), avg(value), min(value), max(value) FROM sorted"
+    )
+    if not found.values:
+        return
+    found.mean = float(f"{found.mean:.9g}")  # the order of adding up may differ
+    quantiles = [_quantile(connection, found.values, level) for level in QUANTILES]
+    found.quantiles = {
+        f"p{level * 100:g}": value for level, value in zip(QUANTILES, quantiles, strict=True)
+    }
+    low, high = quantiles[0], quantiles[-1]
+    width = (high - low) / BINS or 1.0
+    place = f"least(greatest(floor((value - ({low!r})) / {width!r}), 0), {BINS - 1})"
+    rows = connection.execute(
+        f"SELECT CAST({place} AS INTEGER), count(*) FROM sorted GROUP BY 1"
+    ).fetchall()
+    found.histogram = [0] * BINS
+    for number, count in rows:
+        found.histogram[number] = count
+
+
+def _quantile(connection: duckdb.DuckDBPyConnection, count: int, level: float) -> float:
+    """A quantile of the sorted values, linear between neighbours."""
+    place = level * (count - 1)
+    first = int(place)
+    rows = connection.execute(
+        f"SELECT value FROM sorted WHERE rowid BETWEEN {first} AND {first + 1} ORDER BY rowid"
+    ).fetchall()
+    low, high = rows[0][0], rows[-1][0]
+    return float(low + (high - low) * (place - first))
+
+
+def _rules(path: Path, schema: pa.Schema, sign: str, limit: float) -> Iterable[tuple[str, str]]:
+    """Ways to hold a column against a threshold: in words, and as conditions."""
+    name = ".".join(path)
+    value = ".".join(map(quoted, path))
+    kind = type_at(schema, path)
+    if not _is_number(_value_type(kind)) or not math.isfinite(limit):
+        raise InputError(f"{name!r} holds no numbers that could lie {sign} {limit:g}.")
+    if not _is_list(kind):
+        return [(f"{name} {sign} {limit:g}", f"{value} {sign} {limit!r}")]
+    furthest, nearest = ("max", "min") if sign == "<" else ("min", "max")
+    numbers = f"list_filter({value}, lambda one: NOT isnan(one))"
+    return [
+        (f"all of {name} {sign} {limit:g}", f"list_{furthest}({numbers}) {sign} {limit!r}"),
+        (f"mean of {name} {sign} {limit:g}", f"list_avg({numbers}) {sign} {limit!r}"),
+        (f"first of {name} {sign} {limit:g}", f"{numbers}[1] {sign} {limit!r}"),
+        (f"any of {name} {sign} {limit:g}", f"list_{nearest}({numbers}) {sign} {limit!r}"),
+    ]
+
+
+def _success(relation: Relation) -> tuple[str, list[Path]]:
+    """Whether a row is one to look at, as SQL, and the column that tells."""
+    if "status" not in relation.base.names:
+        return "true", []
+    return f"{DATA}.status = 'success'", [("status",)]
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    """The type of a list's values; of other things, their own."""
+    return kind.value_type if isinstance(kind, pa.ListType | pa.LargeListType) else kind
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )

@@ -8,8 +8,10 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from clipmill.cli.options import shown_default
+from clipmill.core.config import Config
 from clipmill.core.registry import names
 from clipmill.run.settings import SECTIONS
+from clipmill.run.write_spec import KeepSpec
 
 HEADER = """\
 # Recipes
@@ -37,7 +39,8 @@ $ clipmill run recipe.yaml
 - `source` names exactly one of `path`, `table`, `folder`, `shards` and `hub`. With `path`, clipmill
   finds out what it is.
 - Steps may stand under `steps`, or as keys beside `source`. `download` and `probe` are done in any
-  case, and naming one is only needed for its settings; `split` and `render` are done when named.
+  case, and naming one is only needed for its settings; `keep`, `split` and `render` are done when
+  named.
 - In place of a file, `clipmill run` takes the name of a ready recipe, with input and output behind
   it: `clipmill run scenes videos/ scenes/`. `clipmill explain` shows what a recipe will do.
 - Sizes are numbers of bytes or texts such as `500MB` and `2GiB`.
@@ -54,6 +57,9 @@ _TEXTS = {
     "source": "Where rows come from ([inputs](inputs.md)).",
     "download": "How sources are fetched. The keys from `max_height` on are for video sites.",
     "probe": "What is looked up in every file.",
+    "keep": "Where a recipe that renders keeps what it fetches, as the dataset that `download` "
+    "alone would have made. `keep: raw` is short for `keep: {to: raw}`. Without it, only clips "
+    "are kept.",
     "split": "Where the clips of a source are ([clips](clips.md)). Without it, rows stay whole.",
     "render": "How files are made of them ([clips](clips.md)). Without it, files stay as they are.",
     "write": "Where the dataset goes and what its shards look like.",
@@ -64,7 +70,8 @@ _TEXTS = {
 def recipe_page() -> str:
     """The whole page."""
     parts = [HEADER]
-    for section, model in SECTIONS.items():
+    sections: dict[str, type[Config]] = {**SECTIONS, "keep": KeepSpec}
+    for section, model in sections.items():
         rows = [_row(name, field) for name, field in model.model_fields.items()]
         table = ["| key | value | default | meaning |", "|---|---|---|---|", *rows]
         parts.append(f"## {section}\n\n{_TEXTS[section]}\n\n" + "\n".join(table) + "\n")

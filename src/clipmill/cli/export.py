@@ -18,7 +18,8 @@ from clipmill.cli.options import (
 )
 from clipmill.cli.report import carry_out
 from clipmill.core.edit import Edit
-from clipmill.run.recipe import LOCATIONS, RunSpec, SourceSpec, WriteSpec
+from clipmill.run.recipe import LOCATIONS, RunSpec, SourceSpec
+from clipmill.run.write_spec import WriteSpec
 
 
 def _export(

@@ -40,7 +40,8 @@ def _retry(
     """Try failed rows of a dataset again; everything else stays as it is.
 
     Settings of the run that made the dataset are used again; those that do not change what is
-    fetched can be given anew.
+    fetched can be given anew. Of clips, all those of a source are made again when it failed or one
+    of them did, under the same keys.
     """
     from clipmill.core.config import parse_config
     from clipmill.run.recipe import Recipe

@@ -23,8 +23,8 @@ from clipmill.run.recipe import (
     ProbeOptions,
     RunSpec,
     SourceSpec,
-    WriteSpec,
 )
+from clipmill.run.write_spec import WriteSpec
 from clipmill.steps.split.options import SplitOptions
 
 

@@ -246,9 +246,11 @@ class Dataset:
         return open_selection(self, name)
 
     def uid_prefixes(self) -> Iterator[np.ndarray[Any, np.dtype[np.uint64]]]:
-        """First 64 bits of every row's uid, shard by shard."""
-        for shard in self.shards:
-            uids = self.shard_table(shard, ["uid"]).column("uid").to_pylist()
+        """First 64 bits of the uid of every row, or of what rows were split from; by shards."""
+        split = SOURCES_FOLDER in self._names
+        tables = [self.sources()] if split else (self.shard_table(n, ["uid"]) for n in self.shards)
+        for table in tables:
+            uids = table.column("uid").to_pylist()
             yield np.array([int(str(uid)[:16], 16) for uid in uids], dtype=np.uint64)
 
     def sample(self, key: str) -> dict[str, Any]:

@@ -42,6 +42,18 @@ class Journal:
         """Add one entry; it survives the death of this process once this returns."""
         self._write(entry)
 
+    def cut_to(self, count: int) -> None:
+        """Forget all but the first entries.
+
+        Args:
+            count: how many are kept; no more than there are.
+        """
+        del self.entries[count:]
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        for entry in (self._header, *self.entries):
+            self._write(entry)
+
     def _write(self, entry: dict[str, Any]) -> None:
         body = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode(
             "utf-8", "surrogatepass"

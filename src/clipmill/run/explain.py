@@ -87,6 +87,9 @@ def explain(recipe: Recipe) -> Explanation:
 
 def _steps(recipe: Recipe, *, is_here: bool) -> list[str]:
     steps = ["use media where they lie" if is_here else "download", "probe"]
+    if recipe.keep is not None:
+        formats = ", ".join(recipe.keep.encode_formats.values())
+        steps.append(f"keep sources in {recipe.keep.to} ({formats}, {recipe.keep.format})")
     if recipe.split is not None and recipe.split.keep_whole:
         if recipe.split.looks:
             steps.append(f"find cuts by {recipe.split.detector} and keep them; no clips")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from clipmill.core.keys import sample_key, sample_uid
 from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle
 from clipmill.core.time import Span
-from clipmill.run.recipe import WriteSpec
+from clipmill.run.write_spec import WriteSpec
 from clipmill.sources.base import (
     CUTS_COLUMN,
     DAMAGE_COLUMN,

@@ -29,6 +29,7 @@ class Job:
         first_shard: id of the plan's first shard in the dataset.
         retry: per shard id, row numbers to try again; every other row is carried over.
         moved: per shard id, row numbers that have moved to another shard.
+        keeps: the run that keeps the sources meanwhile, over the same rows; None when none does.
     """
 
     recipe: Recipe
@@ -42,6 +43,7 @@ class Job:
     first_shard: int = 0
     retry: Mapping[int, frozenset[int]] = field(default_factory=dict)
     moved: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    keeps: Job | None = None
 
     def name(self, shard: int) -> str:
         """Name of a shard of this dataset."""

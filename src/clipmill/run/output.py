@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable
@@ -21,6 +23,8 @@ from clipmill.run.recipe import Recipe
 
 FORMAT_VERSION = 1
 LOCK_FILE = f"{RUN_FOLDER}/lock"
+_OURS = re.compile(r"\d+(-\d+)?([._].*)?|dataset\.json|columns|selections|_sources")
+"""Names that a dataset's own files and folders have, but for the run's."""
 
 
 def scratch_folder(output: Folder, temp_dir: str | None) -> Path:
@@ -47,6 +51,14 @@ def make_scratch(scratch: Path) -> None:
             f"{scratch} cannot be made for work in hand: {error.strerror}. "
             "Choose another --temp-dir."
         ) from error
+
+
+def clear(output: Folder, scratch: Path) -> None:
+    """Remove an earlier dataset: what makes shards count as done first, foreign files never."""
+    names = [name for name in output.list() if _OURS.fullmatch(name)]
+    for name in sorted(names, key=lambda name: not name.endswith(".json")):
+        output.remove(name)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def done_shards(output: Folder) -> set[str]:

@@ -21,8 +21,9 @@ from clipmill.media.containers import (
     refuse_video_codec,
 )
 from clipmill.run.input import Input, last_input
-from clipmill.run.recipe import ORIGINAL, Recipe
-from clipmill.sources.base import CUTS_COLUMN, MEDIA_COLUMN, SPAN_COLUMN
+from clipmill.run.recipe import Recipe
+from clipmill.run.write_spec import ORIGINAL, ShardLayout
+from clipmill.sources.base import CUTS_COLUMN, KEY_COLUMN, MEDIA_COLUMN, SPAN_COLUMN
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
 
@@ -112,8 +113,25 @@ def check_recipe(recipe: Recipe) -> None:
         raise RecipeError(
             "No output folder is named. It is the last thing given, or a recipe's `to`."
         )
-    extensions = list(recipe.write.encode_formats.values())
-    for modality, extension in recipe.write.encode_formats.items():
+    for layout in filter(None, (recipe.write, recipe.keep)):
+        _check_layout(layout)
+    _check_codecs(recipe)
+    if recipe.split is not None and recipe.split.looks:
+        recipe.split.parsed_detector_options()
+        detector = f"detector {recipe.split.detector!r}"
+        check_installed(recipe.split.detector_type().needs, used_by=detector)
+    if recipe.download.cookies_file or recipe.download.proxy:
+        from clipmill.fetch.client import check_access  # it brings aiohttp, which workers need
+
+        check_access(recipe.download)
+    check_site_options(recipe.download.site_options)
+    if recipe.run.wandb is not None:
+        check_installed([("wandb", "wandb")], used_by="--wandb")
+
+
+def _check_layout(written: ShardLayout) -> None:
+    extensions = list(written.encode_formats.values())
+    for modality, extension in written.encode_formats.items():
         known = sorted(CONTAINERS) if modality == "audio" else sorted({*CONTAINERS} - {*AUDIO_ONLY})
         if extension != ORIGINAL and extension not in known:
             raise RecipeError(
@@ -125,20 +143,8 @@ def check_recipe(recipe: Recipe) -> None:
             f"encode_formats gives {extensions[0]!r} to two modalities; their files need "
             "different extensions, such as video=mp4,audio=m4a."
         )
-    _check_codecs(recipe)
-    if recipe.split is not None and recipe.split.looks:
-        recipe.split.parsed_detector_options()
-        detector = f"detector {recipe.split.detector!r}"
-        check_installed(recipe.split.detector_type().needs, used_by=detector)
-    layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
+    layout: ShardFormat = load("clipmill.formats", written.format)()
     check_installed(layout.needs, used_by=f"format {layout.name!r}")
-    if recipe.download.cookies_file or recipe.download.proxy:
-        from clipmill.fetch.client import check_access  # it brings aiohttp, which workers need
-
-        check_access(recipe.download)
-    check_site_options(recipe.download.site_options)
-    if recipe.run.wandb is not None:
-        check_installed([("wandb", "wandb")], used_by="--wandb")
 
 
 def _check_codecs(recipe: Recipe) -> None:
@@ -186,10 +192,14 @@ def check_columns(recipe: Recipe, given: Input) -> None:
             "has links. Download them first (clipmill download, then clipmill split), or add the "
             "step render, which makes the clips in the same pass."
         )
-    layout: ShardFormat = load("clipmill.formats", recipe.write.format)()
-    if layout.members_are_columns:
-        extensions = recipe.write.encode_formats.values()
-        check_column_names(names, extensions, layout.name)
+    if recipe.keep is not None and KEY_COLUMN in names:
+        raise RecipeError(
+            "The input is a dataset, whose media are there already: leave keep out of the recipe."
+        )
+    for written in filter(None, (recipe.write, recipe.keep)):
+        layout: ShardFormat = load("clipmill.formats", written.format)()
+        if layout.members_are_columns:
+            check_column_names(names, written.encode_formats.values(), layout.name)
 
 
 def check_same(

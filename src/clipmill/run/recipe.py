@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,13 +14,12 @@ from clipmill.core.config import Config, PositiveBytes, fingerprint, parse_confi
 from clipmill.core.edit import Edit
 from clipmill.core.errors import RecipeError
 from clipmill.core.redact import redact_url
-from clipmill.core.registry import names, nearest
+from clipmill.core.registry import nearest
 from clipmill.fetch.options import FetchOptions
+from clipmill.run.write_spec import KeepSpec, WriteSpec, known_name
 from clipmill.sources.columns import Columns
 from clipmill.steps.split.options import SplitOptions
 
-ORIGINAL = "original"
-MODALITIES = ("video", "audio")
 LOCATIONS = ("path", "table", "folder", "shards", "hub")
 
 
@@ -66,57 +66,6 @@ class ProbeOptions(Config):
     """Longest source, in seconds; longer ones fail as `too_long`. Default: any."""
 
 
-class WriteSpec(Config):
-    """Where the dataset goes and what its shards look like."""
-
-    to: str = ""
-    """Output folder: local path or fsspec URL."""
-    format: str = "webdataset"
-    """Shard layout: webdataset, files, parquet, tfrecord or dummy."""
-    samples_per_shard: int = Field(default=1000, ge=1, le=10_000_000)
-    """Input rows per shard."""
-    shard_bytes: PositiveBytes | None = None
-    """Start another file of the same shard when its media would exceed this size.
-    Default: never."""
-    shard_digits: int = Field(default=5, ge=1, le=12)
-    """Digits in shard names."""
-    encode_formats: Mapping[str, str] = Field(default_factory=lambda: {"video": "mp4"})
-    """Modalities to keep and the container of each, such as `video=mp4,audio=m4a`; `original`
-    keeps a file under its own name; `none` keeps metadata only."""
-
-    @field_validator("encode_formats", mode="before")
-    @classmethod
-    def _parse_formats(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value.strip() in ("", "none", "{}"):
-            return {}
-        pairs = [pair.partition("=")[::2] for pair in value.split(",")]
-        return {modality.strip(): extension.strip() for modality, extension in pairs}
-
-    @field_validator("encode_formats")
-    @classmethod
-    def _known_modalities(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        for modality, extension in value.items():
-            if modality not in MODALITIES:
-                raise ValueError(f"no modality {modality!r}. {nearest(modality, list(MODALITIES))}")
-            if not extension.isalnum():
-                raise ValueError(f"{modality} needs a file extension, such as {modality}=mp4")
-        return dict(value)
-
-    @field_validator("format")
-    @classmethod
-    def _known_format(cls, value: str) -> str:
-        return _known(value, "format")
-
-
-def _known(value: str, kind: str) -> str:
-    choices = names(f"clipmill.{kind}s")
-    if value not in choices:
-        raise ValueError(f"no {kind} {value!r}. {nearest(value, choices)}")
-    return value
-
-
 class RunSpec(Config):
     """How the work is done; none of it changes the result."""
 
@@ -147,7 +96,7 @@ class RunSpec(Config):
     @field_validator("executor")
     @classmethod
     def _known_executor(cls, value: str) -> str:
-        return _known(value, "executor")
+        return known_name(value, "executor")
 
 
 class Recipe(Config):
@@ -156,10 +105,31 @@ class Recipe(Config):
     source: SourceSpec = Field(default_factory=SourceSpec)
     download: FetchOptions = Field(default_factory=FetchOptions)
     probe: ProbeOptions = Field(default_factory=ProbeOptions)
+    keep: KeepSpec | None = None
     split: SplitOptions | None = None
     render: Edit | None = None
     write: WriteSpec = Field(default_factory=WriteSpec)
     run: RunSpec = Field(default_factory=RunSpec)
+
+    @model_validator(mode="before")  # pydantic goes from the last of these to the first
+    @classmethod
+    def _virtual(cls, data: Any) -> Any:
+        """Clips that are not rendered have no media: their shards are tables."""
+        if not isinstance(data, Mapping) or data.get("split") is None:
+            return data
+        if data.get("render") is not None:
+            return data
+        write = dict(data.get("write") or {})
+        if given := [
+            name
+            for name in VIRTUAL_WRITE
+            if write.get(name, VIRTUAL_WRITE[name]) != VIRTUAL_WRITE[name]
+        ]:
+            raise ValueError(
+                f"write.{given[0]} has no effect on clips that are not rendered, which are rows of "
+                "a table: leave it out, or add the step render"
+            )
+        return {**data, "write": {**write, **VIRTUAL_WRITE}}
 
     @model_validator(mode="before")
     @classmethod
@@ -180,23 +150,26 @@ class Recipe(Config):
             flat[name] = settings or {}
         return flat
 
-    @model_validator(mode="before")
+    @field_validator("keep", mode="before")
     @classmethod
-    def _virtual(cls, data: Any) -> Any:
-        """Clips that are not rendered have no media: their shards are tables."""
-        if not isinstance(data, Mapping) or data.get("split") is None or data.get("render"):
-            return data
-        write = dict(data.get("write") or {})
-        if given := [
-            name
-            for name in VIRTUAL_WRITE
-            if write.get(name, VIRTUAL_WRITE[name]) != VIRTUAL_WRITE[name]
-        ]:
+    def _folder_alone(cls, value: Any) -> Any:
+        return {"to": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _keeps_what_clips_are_made_of(self) -> Self:
+        if self.keep is None:
+            return self
+        if self.render is None:
             raise ValueError(
-                f"write.{given[0]} has no effect on clips that are not rendered, which are rows of "
-                "a table: leave it out, or add the step render"
+                "keep is for recipes that render: alone, download keeps what it fetches in write.to"
             )
-        return {**data, "write": {**write, **VIRTUAL_WRITE}}
+        if not self.keep.to:
+            raise ValueError("keep needs a folder, such as keep: raw")
+        if "video" not in self.keep.encode_formats and self.modalities != ("audio",):
+            raise ValueError("keep.encode_formats must have video, which clips are made of")
+        if not self.keep.encode_formats:
+            raise ValueError("keep.encode_formats must have what clips are made of")
+        return self
 
     @property
     def makes_clips(self) -> bool:
@@ -214,8 +187,17 @@ class Recipe(Config):
         return self.split is not None and self.split.keep_whole and self.split.looks
 
     @property
+    def fetching(self) -> Recipe:
+        """What fetches sources: this recipe, or the one that makes the dataset they are kept in."""
+        if self.keep is None:
+            return self
+        shards = self.write.model_dump(include={"samples_per_shard", "shard_digits"})
+        write = WriteSpec(**self.keep.model_dump(), **shards)
+        return self.model_copy(update={"keep": None, "split": None, "render": None, "write": write})
+
+    @property
     def modalities(self) -> tuple[str, ...]:
-        """What is fetched of a source; nothing when only its metadata are kept."""
+        """What is needed of a source; nothing when only its metadata are kept."""
         seen = self.is_virtual or (self.render is not None and self.render.images != "none")
         return tuple(dict.fromkeys([*["video"] * seen, *self.write.encode_formats]))
 
@@ -237,6 +219,8 @@ class Recipe(Config):
         )
         write = self.write.model_dump(mode="json", exclude={"to"})
         clips = self.model_dump(mode="json", include={"split", "render"}, exclude_none=True)
+        if self.keep is not None:  # clips are made of what is kept, in its container
+            clips["keep"] = self.keep.model_dump(mode="json", exclude={"to"})
         return {
             "source": source,
             "download": self.download.identity(),
@@ -256,10 +240,13 @@ class Recipe(Config):
             if value := dump.get("source", {}).get(kind):
                 places = [value] if isinstance(value, str) else value
                 dump["source"][kind] = [redact_url(place) for place in places]
+        if self.keep is not None:
+            to = self.keep.to  # that of the dataset itself goes with it wherever it is moved
+            dump["keep"]["to"] = to if "://" in to else os.path.abspath(to)
         return {**dump, "download": self.download.public_dump()}
 
 
-STEPS = ("download", "probe", "split", "render")
+STEPS = ("download", "keep", "probe", "split", "render")
 VIRTUAL_WRITE: dict[str, Any] = {"format": "parquet", "encode_formats": {}}
 
 

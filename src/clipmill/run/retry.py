@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
+from clipmill.run.failed_rows import FailedRows, check_classes, failed_rows
 from clipmill.run.input import (
     Input,
     last_input,
@@ -30,11 +33,13 @@ from clipmill.run.input import (
     saved_plan,
 )
 from clipmill.run.job import Job
+from clipmill.run.kept_sources import KeptSources
 from clipmill.run.output import (
     RunLock,
     WorkersPresent,
     done_shards,
     scratch_folder,
+    shard_ids,
     shard_names,
 )
 from clipmill.run.recipe import Recipe, load_recipe
@@ -43,9 +48,6 @@ from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward
 from clipmill.run.stats import MAX_MESSAGES
 from clipmill.sources.samples import parent_of
-
-FailedRows = dict[int, frozenset[int]]
-"""Row numbers by shard id."""
 
 
 def retry_dataset(
@@ -76,16 +78,20 @@ def retry_dataset(
     if not dataset.manifest:
         raise UserError(f"{folder} was not written by clipmill; only its own runs can be retried.")
     recipe = _recipe_of(dataset, output, settings or {})
-    if recipe.makes_clips:
+    if recipe.makes_clips and as_new_shards:
         raise UserError(
-            f"{folder} holds clips, and rows of clips cannot be tried again one by one. Give the "
-            "command that made it again with --overwrite."
+            f"{folder} holds clips, and these keep the order of what they were made of: leave out "
+            "--as-new-shards, and their shards are written anew."
         )
     scratch = scratch_folder(output, recipe.run.temp_dir)
-    with room_needed(output.url), RunLock(output):
+    kept = None if recipe.keep is None else KeptSources(recipe, output)
+    with room_needed(output.url), RunLock(output), ExitStack() as stack:
         WorkersPresent.wait_until_gone(scratch)
         roll_forward(scratch, output, dataset.manifest["run"])
-        again = _Retry(recipe, Dataset(output), scratch, quiet=quiet)
+        if kept is not None:
+            kept.check(dataset.manifest, anew=False)
+            kept.lock(stack)
+        again = _Retry(recipe, Dataset(output), scratch, kept, quiet=quiet)
         unsettled = again.settle()
         if unsettled is not None:
             return unsettled  # an earlier retry that was cut off is done now, or cut off again
@@ -123,42 +129,41 @@ def _ask_for_secrets(download: Mapping[str, Any]) -> None:
 
 
 class _Retry:
-    def __init__(self, recipe: Recipe, dataset: Dataset, scratch: Path, *, quiet: bool) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        scratch: Path,
+        kept: KeptSources | None,
+        *,
+        quiet: bool,
+    ) -> None:
         self._recipe = recipe
         self._dataset = dataset
         self._output = dataset.folder
         self._scratch = scratch
+        self._kept = kept
         self._quiet = quiet
         self._inputs: list[dict[str, Any]] = dataset.manifest["inputs"]
 
     def failed_rows(self, classes: Collection[str], *, every: bool) -> FailedRows:
         """Which rows are meant."""
-        digits = self._recipe.write.shard_digits
-        found: dict[int, set[int]] = {}
-        known: set[str] = set()
-        columns = ["key", "status", "error_class", "retryable"]
-        for shard in self._dataset.shards:
-            for row in self._dataset.shard_table(shard, columns).to_pylist():
-                if row["status"] not in ("failed_to_download", "failed_to_process"):
-                    continue
-                labels = {row["status"], row["error_class"]}
-                known |= labels
-                if every or (labels & set(classes) if classes else row["retryable"]):
-                    rows = found.setdefault(int(row["key"][:digits]), set())
-                    rows.add(row_of_key(row["key"], digits))
-        unknown = set(classes) - known
-        if unknown and not found:
-            raise UserError(
-                f"No row failed with {', '.join(sorted(unknown))}. There are: "
-                f"{', '.join(sorted(known)) or 'no failed rows'}."
-            )
-        return {shard: frozenset(rows) for shard, rows in sorted(found.items())}
+        check_classes(self._dataset, classes)
+        found: FailedRows = {}
+        for number, entry in enumerate(self._inputs):
+            names = shard_names([entry], self._recipe.write.shard_digits)
+            shards = dict(zip(shard_ids([entry]), names, strict=True))
+            job = partial(self._job, number)
+            found |= failed_rows(self._dataset, shards, job, classes, every=every)
+        return found
 
     def in_place(self, failed: FailedRows) -> RunReport:
         """Write each shard that has such rows anew, with everything else carried over."""
         reports = []
         for number, mine in self._by_input(failed):
             job = replace(self._job(number), retry=mine)
+            if job.keeps is not None:
+                job = replace(job, keeps=replace(job.keeps, retry=mine))
             reports.append(work(job, self._inputs, shards=list(mine), quiet=self._quiet))
             if reports[-1].interrupted:
                 break
@@ -257,7 +262,7 @@ class _Retry:
 
     def _job(self, number: int) -> Job:
         given = self._input(number)
-        return Job(
+        job = Job(
             recipe=self._recipe,
             fingerprint=self._recipe.fingerprint(),
             run=self._dataset.manifest["run"],
@@ -269,6 +274,7 @@ class _Retry:
             first_shard=self._inputs[number]["first_shard"],
             moved=moved_rows(self._inputs, self._output),
         )
+        return job if self._kept is None else self._kept.begin(job, self._inputs, anew=False)
 
     def _input(self, number: int) -> Input:
         entry = self._inputs[number]

@@ -13,7 +13,8 @@ from clipmill.fetch.base import Fetched
 from clipmill.formats.tables import write_table
 from clipmill.io.layout import SOURCES_FOLDER
 from clipmill.media.probe_type import PROBE_TYPE
-from clipmill.run.recipe import ORIGINAL, Recipe
+from clipmill.run.recipe import Recipe
+from clipmill.run.write_spec import ORIGINAL
 from clipmill.sources.base import HIDDEN, MEDIA_TYPE
 
 MAX_NUMBER = 2**62

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,12 @@ from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
 from clipmill.run.input import Input, last_input, moved_rows, new_rows_only, open_input, saved_plan
 from clipmill.run.job import Job
+from clipmill.run.kept_sources import KeptSources
 from clipmill.run.output import (
     LOCK_FILE,
     RunLock,
     WorkersPresent,
+    clear,
     describe,
     done_shards,
     make_scratch,
@@ -50,9 +51,6 @@ from clipmill.run.staging import roll_forward
 from clipmill.run.tally import Tally
 from clipmill.run.wandb_report import WandbReport
 from clipmill.sources.samples import parent_of
-
-_OURS = re.compile(r"\d+(-\d+)?([._].*)?|dataset\.json|columns|selections|_sources")
-"""Names that a dataset's own files and folders have, but for the run's."""
 
 
 @dataclass(slots=True)
@@ -112,25 +110,34 @@ def run_recipe(
     output = Folder(recipe.write.to)
     scratch = scratch_folder(output, recipe.run.temp_dir)
     check_output(output, mode)
+    kept = None if recipe.keep is None else KeptSources(recipe, output)
     with room_needed(output.url), _removed_if_refused(output):
         given = open_input(recipe, rows, output, scratch)
         check_columns(recipe, given)
-        _existing(recipe, given, output, mode)
+        _existing(recipe, given, output, mode, kept)
         if recipe.run.temp_dir is not None:
             make_scratch(scratch)
         lock = RunLock(output)
-    with lock, room_needed(output.url):
+    with lock, room_needed(output.url), ExitStack() as stack:
         WorkersPresent.wait_until_gone(scratch)
-        existing = _existing(recipe, given, output, mode)  # others may have written until now
+        if kept is not None:
+            kept.lock(stack)
+        existing = _existing(recipe, given, output, mode, kept)  # others may have written till now
         job, inputs = _begin(recipe, given, existing, mode, output=output, scratch=scratch)
+        if kept is not None:
+            job = kept.begin(job, inputs, anew=mode == "overwrite" or existing.dataset is None)
         return work(job, inputs, quiet=quiet)
 
 
-def _existing(recipe: Recipe, given: Input, output: Folder, mode: Mode) -> Existing:
+def _existing(
+    recipe: Recipe, given: Input, output: Folder, mode: Mode, kept: KeptSources | None
+) -> Existing:
     """What lies in the output folder, made sure to go together with what is asked for."""
     existing = check_output(output, mode)
     if existing.dataset is not None and mode != "overwrite":
         check_same(recipe, given, existing.dataset, output, extend=mode == "extend")
+    if kept is not None:
+        kept.check(existing.dataset, anew=mode == "overwrite")
     return existing
 
 
@@ -145,7 +152,7 @@ def _begin(
 ) -> tuple[Job, list[dict[str, Any]]]:
     """Fix the list of shards and save it, or take up the one that was saved."""
     if mode == "overwrite" or existing.dataset is None:
-        _clear(output, scratch)
+        clear(output, scratch)
         run, inputs = uuid.uuid4().hex, []
     else:
         run, inputs = existing.dataset["run"], existing.dataset["inputs"]
@@ -198,14 +205,6 @@ def _new_rows(recipe: Recipe, given: Input, inputs: list[dict[str, Any]], output
     return new_rows_only(recipe, given, output)
 
 
-def _clear(output: Folder, scratch: Path) -> None:
-    """Remove an earlier dataset: what makes shards count as done first, foreign files never."""
-    names = [name for name in output.list() if _OURS.fullmatch(name)]
-    for name in sorted(names, key=lambda name: not name.endswith(".json")):
-        output.remove(name)
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
 @contextmanager
 def _removed_if_refused(output: Folder) -> Iterator[None]:
     """Leave no new folder behind when the input turns out to be unusable.
@@ -238,6 +237,8 @@ def work(
     """
     if shards is None:
         done = done_shards(job.output)
+        if job.keeps is not None:
+            done &= done_shards(job.keeps.output)
         mine = range(job.first_shard, job.first_shard + job.plan.shards)
         shards = [shard for shard in mine if job.name(shard) not in done]
     rows = sum(job.rows_to_do(shard) for shard in shards)
@@ -261,7 +262,8 @@ def work(
             reporter.close(tally)
         log.close()
     if not interrupted and not tally.shards_failed:
-        shutil.rmtree(job.scratch, ignore_errors=True)
+        for one in filter(None, (job, job.keeps)):
+            shutil.rmtree(one.scratch, ignore_errors=True)
     return report
 
 

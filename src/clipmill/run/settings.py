@@ -10,7 +10,8 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import RecipeError
 from clipmill.core.registry import nearest
 from clipmill.fetch.options import FetchOptions
-from clipmill.run.recipe import ProbeOptions, RunSpec, SourceSpec, WriteSpec
+from clipmill.run.recipe import ProbeOptions, RunSpec, SourceSpec
+from clipmill.run.write_spec import WriteSpec
 from clipmill.steps.split.options import SplitOptions
 
 SECTIONS: dict[str, type[Config]] = {

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 
-from clipmill.core.config import fingerprint
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Counts, Outcome
-from clipmill.core.registry import load
 from clipmill.core.sample import Sample
-from clipmill.formats.base import Member, ShardFormat, StoredFile
-from clipmill.formats.sidecar import sample_json
 from clipmill.io.layout import STATS_SUFFIX
-from clipmill.run.carry import carried_rows, check_still_readable
+from clipmill.run.carry import Carried, check_still_readable
 from clipmill.run.clips import MemberFile
 from clipmill.run.input_rows import samples_of
 from clipmill.run.job import Job
-from clipmill.run.result_rows import clip_row, json_row, lost_row, result_row, source_row
-from clipmill.run.rows import shard_table, source_table, table_schema
-from clipmill.run.source_work import (
-    CarriedRow,
-    SourceWork,
-    Workbench,
-    Worked,
-    spans_of,
-)
-from clipmill.run.staging import Result, Staging, carry_on_commit
-from clipmill.run.stats import shard_stats
-from clipmill.run.volumes import Volumes
+from clipmill.run.result_rows import clip_row, lost_row, result_row, source_row
+from clipmill.run.shard_output import ShardOutput
+from clipmill.run.source_work import SourceWork, Workbench, Worked, spans_of
+from clipmill.run.staging import Result, carry_on_commit
 from clipmill.sources.shard_plan import read_shard
 
 Returned = TypeVar("Returned")
@@ -73,17 +59,15 @@ class ShardPass:
         self._turn = turn
         self._report = report
         self._resumed = resumed
-        self._layout: ShardFormat = load("clipmill.formats", job.recipe.write.format)()
-        self._has_captions = (
-            job.recipe.captions_from_subtitles or "caption" in job.source.schema().names
-        )
         self._started = time.time()
-        self._carried: dict[int, CarriedRow] = {}
+        self._carried: dict[int, tuple[Carried, Carried | None]] = {}
 
     async def run(self) -> dict[str, Any]:
         """Do the whole shard; its stats."""
         job, name = self._job, self._job.name(self._shard)
-        if await _in_thread(carry_on_commit, job.scratch / name, job.output, job.run):
+        for one in filter(None, (job.keeps, job)):
+            carried_on = await _in_thread(carry_on_commit, one.scratch / name, one.output, job.run)
+        if carried_on:  # the dataset itself comes last
             stats: dict[str, Any] = job.output.read_json(f"{name}{STATS_SUFFIX}")
             return stats
         async with self._bench.reading:
@@ -93,48 +77,42 @@ class ShardPass:
         numbers = job.rows_of(self._shard)
         if len(numbers) < inputs.num_rows:
             inputs = inputs.take(pa.array(numbers, pa.int64()))
-        retry = job.retry.get(self._shard)
-        staging = Staging(
-            job.scratch,
-            name,
-            fingerprint([job.run, job.fingerprint, sorted(retry) if retry else None, len(numbers)]),
-        )
-        if retry:
-            carried = await asyncio.to_thread(carried_rows, job, self._layout, name, retry)
+        samples = list(samples_of(inputs, numbers, self._shard, job.recipe.write))
+        outputs = [ShardOutput(job, self._shard, samples, self._started)]
+        if job.keeps is not None:
+            outputs.append(ShardOutput(job.keeps, self._shard, samples, self._started))
+        try:
+            carried = [await asyncio.to_thread(output.carried, numbers) for output in outputs]
             self._carried = {
-                place: carried[row] for place, row in enumerate(numbers) if row in carried
+                place: (mine, carried[1].get(place) if len(carried) > 1 else None)
+                for place, mine in carried[0].items()
             }
-            check_still_readable(inputs, self._carried)
-        try:
-            return await self._work(inputs, numbers, staging)
+            check_still_readable(inputs, {place: one for place, (one, _) in self._carried.items()})
+            return await self._work(inputs, samples, outputs)
         finally:
-            staging.close()
+            for output in outputs:
+                output.close()
 
-    async def _work(self, inputs: pa.Table, numbers: list[int], staging: Staging) -> dict[str, Any]:
-        volumes = Volumes(
-            self._layout,
-            staging.files,
-            self._job.name(self._shard),
-            limit=self._job.recipe.write.shard_bytes,
-            positions=staging.position,
-        )
-        samples = list(samples_of(inputs, numbers, self._shard, self._job.recipe.write))
-        results = staging.finished
-        self._resumed(len(results))
+    async def _work(
+        self, inputs: pa.Table, samples: list[Sample], outputs: list[ShardOutput]
+    ) -> dict[str, Any]:
+        done = min(len(output.results) for output in outputs)  # a worker died between two of them
+        for output in outputs:
+            output.begin(done)
+        self._resumed(done)
         try:
-            await self._rows(samples, results, staging, volumes)
-            return await _in_thread(self._finish, inputs, results, staging, volumes)
+            await self._rows(samples, outputs)
+            # the dataset itself comes last: once it has the shard, all is done
+            for output in reversed(outputs):
+                stats = await _in_thread(output.commit, inputs)
         except BaseException:
-            volumes.abandon()
+            for output in outputs:
+                output.abandon()
             raise
+        return stats
 
-    async def _rows(
-        self,
-        samples: list[Sample],
-        results: list[Result],
-        staging: Staging,
-        volumes: Volumes,
-    ) -> None:
+    async def _rows(self, samples: list[Sample], outputs: list[ShardOutput]) -> None:
+        results = outputs[0].results
         works = self._start_sources(samples, len(results))
         try:
             while len(results) < len(samples):
@@ -147,11 +125,10 @@ class ShardPass:
                     batch.append((samples[row], works[row], works[row].task.result()))
                 self._bench.stages.write += len(batch)
                 try:
-                    finished = await _in_thread(self._write, batch, staging, volumes)
+                    await _in_thread(self._write, batch, outputs)
                 finally:
                     self._bench.stages.write -= len(batch)
-                results += finished
-                for (_, work, worked), result in zip(batch, finished, strict=True):
+                for (_, work, worked), result in zip(batch, results[first:], strict=True):
                     work.free_budget()
                     if worked.carried is None:
                         self._tell(worked, result)
@@ -191,30 +168,19 @@ class ShardPass:
         self._report(counts)
 
     def _write(
-        self, batch: list[tuple[Sample, SourceWork, Worked]], staging: Staging, volumes: Volumes
-    ) -> list[Result]:
-        finished = []
+        self, batch: list[tuple[Sample, SourceWork, Worked]], outputs: list[ShardOutput]
+    ) -> None:
         for sample, work, worked in batch:
+            for output in outputs[1:]:
+                assert worked.kept is not None
+                output.finish(_written(sample, worked.kept, output))
             if worked.carried is None and self._job.recipe.makes_clips:
-                result = self._write_clips(sample, worked, volumes)
+                outputs[0].finish(self._written_clips(sample, worked, outputs[0]))
             else:
-                result = Result([self._write_sample(sample, worked, volumes)])
-            staging.journal(result, volumes.positions)
+                outputs[0].finish(_written(sample, worked, outputs[0]))
             work.row_written()
-            finished.append(result)
-        return finished
 
-    def _write_sample(self, sample: Sample, worked: Worked, volumes: Volumes) -> dict[str, Any]:
-        row = {**worked.carried} if worked.carried else result_row(sample, worked)
-        if worked.outcome.status == "success":
-            try:
-                row["media"] = self._add(sample, worked.members, row, volumes)
-            except ProcessError as error:
-                worked.outcome = Outcome.of_error(error, "write")
-                row = result_row(sample, worked)
-        return {**row, "volume": volumes.current}
-
-    def _write_clips(self, sample: Sample, worked: Worked, volumes: Volumes) -> Result:
+    def _written_clips(self, sample: Sample, worked: Worked, output: ShardOutput) -> Result:
         """One row for each clip of a sample, or one that tells why there is none."""
         recipe = self._job.recipe
         found = worked.clips.get(sample.key)
@@ -224,66 +190,43 @@ class ShardPass:
             row = clip_row(sample, clip, is_part=recipe.makes_parts, cuts=cuts)
             if clip.outcome.status == "success" and clip.members:
                 try:
-                    row["media"] = self._add(sample, clip.members, row, volumes)
+                    row["media"] = output.add(sample, clip.members, row)
                 except ProcessError as error:
                     clip.outcome = Outcome.of_error(error, "write")
                     row = clip_row(sample, clip, is_part=recipe.makes_parts, cuts=cuts)
-            rows.append({**row, "volume": volumes.current})
+            rows.append({**row, "volume": output.volume})
         if not rows:
             if worked.outcome.status == "success":
                 what = "no subtitle line" if recipe.captions_from_subtitles else "no scene"
                 worked.outcome = Outcome("dropped", "split", "no_clip", _NO_CLIP.format(what))
-            rows = [{**lost_row(sample, worked), "volume": volumes.current}]
+            rows = [{**lost_row(sample, worked), "volume": output.volume}]
         return Result(rows, source_row(sample, worked, found) if recipe.split else None)
 
-    def _add(
-        self,
-        sample: Sample,
-        files: Mapping[str, MemberFile],
-        row: dict[str, Any],
-        volumes: Volumes,
-    ) -> dict[str, Any]:
-        """Write one sample's members; the ``media`` struct that tells where they lie."""
-        members: dict[str, Member] = {
-            extension: StoredFile(file.path, file.sha256) for extension, file in files.items()
-        }
-        if self._layout.keeps_text:
-            if self._has_captions:
-                members["txt"] = (row.get("caption") or sample.caption or "").encode()
-            members["json"] = sample_json(json_row(sample, row, has_captions=self._has_captions))
-        size = sum(file.size for file in files.values())
-        places = volumes.add(row["key"], members, size)
-        return {
-            extension: {"offset": place.offset, "size": place.size, "sha256": place.sha256}
-            for extension, place in places.items()
-            if extension in files
-        }
 
-    def _finish(
-        self,
-        inputs: pa.Table,
-        results: list[Result],
-        staging: Staging,
-        volumes: Volumes,
-    ) -> dict[str, Any]:
-        job, name = self._job, self._job.name(self._shard)
-        rows = [row for result in results for row in result.rows]
-        counts = [len(result.rows) for result in results]
-        given = inputs if len(rows) == len(results) else _repeated(inputs, counts)
-        table = shard_table(given, rows, table_schema(inputs.schema, job.recipe, rows))
-        names = volumes.finish(table, [row["volume"] for row in rows])
-        sources = [result.source for result in results if result.source is not None]
-        if sources:
-            names.append(source_table(sources, staging.files, name))
-        stats = shard_stats(results, self._started, job.fingerprint, volumes.current + 1)
-        (staging.files / f"{name}{STATS_SUFFIX}").write_text(json.dumps(stats, indent=2) + "\n")
-        staging.commit(job.output, job.run, [*names, f"{name}{STATS_SUFFIX}"])
-        return stats
+def _written(sample: Sample, worked: Worked, output: ShardOutput) -> Result:
+    """The row of a sample that stays one sample, or what an earlier run finished of it."""
+    if worked.carried is not None:
+        return _written_again(sample, worked.carried, worked.copied, output)
+    row = result_row(sample, worked)
+    if worked.outcome.status == "success":
+        try:
+            row["media"] = output.add(sample, worked.members, row)
+        except ProcessError as error:
+            worked.outcome = Outcome.of_error(error, "write")
+            row = result_row(sample, worked)
+    return Result([{**row, "volume": output.volume}])
 
 
-def _repeated(table: pa.Table, counts: list[int]) -> pa.Table:
-    """Each row as often as there are clips of it."""
-    return table.take(np.repeat(np.arange(len(counts)), counts))
+def _written_again(
+    sample: Sample, carried: Carried, files: list[dict[str, MemberFile]], output: ShardOutput
+) -> Result:
+    rows = []
+    for one, members in zip(carried.rows, files, strict=True):
+        row = {**one.row}
+        if row["status"] == "success" and (members or not output.holds_clips):
+            row["media"] = output.add(sample, members, row)
+        rows.append({**row, "volume": output.volume})
+    return Result(rows, carried.source)
 
 
 async def _in_thread(function: Callable[..., Returned], *arguments: Any) -> Returned:

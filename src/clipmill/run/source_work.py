@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from clipmill.fetch.failures import failure
 from clipmill.fetch.router import Router
 from clipmill.media.pool import MediaPool
 from clipmill.run.budget import DiskBudget, Holding
+from clipmill.run.carry import Carried, CarriedRow
 from clipmill.run.clip_maker import ClipMaker, check_duration
 from clipmill.run.clips import MemberFile, SourceClips
 from clipmill.run.recipe import Recipe
@@ -42,7 +43,9 @@ class Worked:
         subtitles: lines in every language.
         info: the site's metadata.
         clips: what became of each row, by key, when the source is split or rendered.
-        carried: the finished row of an earlier run, when a retry leaves it as it is.
+        kept: what came of it as the dataset that keeps sources sees it, when there is one.
+        carried: what an earlier run finished, when a retry leaves it as it is.
+        copied: media files of each carried row, by extension.
     """
 
     outcome: Outcome = field(default_factory=Outcome)
@@ -52,15 +55,9 @@ class Worked:
     subtitles: list[Subtitle] = field(default_factory=list)
     info: Mapping[str, Any] | None = None
     clips: dict[str, SourceClips] = field(default_factory=dict)
-    carried: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CarriedRow:
-    """A finished row that a retry leaves as it is, and where its media lie."""
-
-    row: dict[str, Any]
-    media: tuple[MediaRef, ...]
+    kept: Worked | None = None
+    carried: Carried | None = None
+    copied: list[dict[str, MemberFile]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -114,7 +111,8 @@ class SourceWork:
         bench: shared means.
         samples: rows that want this source, by their numbers in the shard, in order.
         turn: place of the shard in line for disk space.
-        carried: the finished row and its media, when there is nothing to do but to copy them.
+        carried: what is finished, when there is nothing to do but to copy it: of the dataset, and
+            of the one that keeps sources.
     """
 
     def __init__(
@@ -122,7 +120,7 @@ class SourceWork:
         bench: Workbench,
         samples: dict[int, Sample],
         turn: int,
-        carried: CarriedRow | None = None,
+        carried: tuple[Carried, Carried | None] | None = None,
     ) -> None:
         self._bench = bench
         self._samples = list(samples.values())
@@ -160,16 +158,17 @@ class SourceWork:
             path.unlink(missing_ok=True)
         self._bench.files.give_back(self._target)
 
-    async def _begin(self, carried: CarriedRow | None) -> Worked:
+    async def _begin(self, carried: tuple[Carried, Carried | None] | None) -> Worked:
         async with self._bench.unprobed:
             # Not taken before: until now others have given files back.
             target = self._target = self._bench.files.take()
-            return await (self._copy(carried, target) if carried else self._work(target))
+            return await (self._copy(*carried, target) if carried else self._work(target))
 
     async def _work(self, target: Path) -> Worked:
         worked = Worked()
         if damage := self._samples[0].damage:
             worked.outcome = Outcome.of_error(failure("damaged_input", damage), "read")
+            worked.kept = replace(worked)
             return worked
         stages = self._bench.stages
         step = "download"
@@ -187,10 +186,7 @@ class SourceWork:
                 step = "probe"
                 stages.probe += 1
                 try:
-                    if self._bench.recipe.makes_clips:
-                        await self._make_clips(fetched, worked)
-                    else:
-                        await self._prepare(fetched, worked, target.parent)
+                    await self._process(fetched, worked, target.parent)
                 finally:
                     stages.probe -= 1
         except SampleError as error:
@@ -201,19 +197,40 @@ class SourceWork:
                 worked.fetch = _partial_fetch(error)
             if step != "download":  # a fetch that failed leaves nothing
                 self._others.update(target.parent.glob(f"{target.name}?*"))
+        if self._bench.recipe.keep is not None and worked.kept is None:
+            worked.kept = replace(worked)
         return worked
 
-    async def _copy(self, carried: CarriedRow, target: Path) -> Worked:
-        row = carried.row
-        worked = Worked(Outcome(row["status"], error_class=row["error_class"]), carried=row)
+    async def _process(self, fetched: Fetched, worked: Worked, folder: Path) -> None:
+        if self._bench.recipe.keep is not None:
+            await self._prepare(fetched, worked, folder)
+            worked.kept = replace(worked)
+            fetched.path, fetched.audio_path = _as_a_split_takes(worked.members, self._bench.recipe)
+            worked.members = {}
+        if self._bench.recipe.makes_clips:
+            await self._make_clips(fetched, worked)
+        else:
+            await self._prepare(fetched, worked, folder)
+
+    async def _copy(self, carried: Carried, kept: Carried | None, target: Path) -> Worked:
         async with self._bench.slots:
-            await self._copy_members(carried, worked, target)
+            worked = await self._copied(carried, target, "")
+            if kept is not None:
+                worked.kept = await self._copied(kept, target, ".kept")
         return worked
 
-    async def _copy_members(self, carried: CarriedRow, worked: Worked, target: Path) -> None:
+    async def _copied(self, carried: Carried, target: Path, name: str) -> Worked:
+        worked = Worked(carried=carried)
+        for number, one in enumerate(carried.rows):
+            stem = target.with_name(f"{target.name}{name}.{number}")
+            worked.copied.append(await self._copy_members(one, stem))
+        return worked
+
+    async def _copy_members(self, carried: CarriedRow, stem: Path) -> dict[str, MemberFile]:
         row = carried.row
+        found: dict[str, MemberFile] = {}
         for ref in carried.media:
-            member = target.with_name(f"{target.name}.{ref.extension}")
+            member = stem.with_name(f"{stem.name}.{ref.extension}")
             self._others.add(member)
             request = FetchRequest(url=row["url"] or "", target=member, media=ref)
             try:
@@ -222,11 +239,12 @@ class SourceWork:
                 raise ShardError(
                     f"Sample {row['key']} cannot be carried over: {error}. Run clipmill verify."
                 ) from error
-            worked.members[ref.extension] = MemberFile(member, fetched.size, fetched.sha256)
+            found[ref.extension] = MemberFile(member, fetched.size, fetched.sha256)
+        return found
 
     async def _fetch(self, target: Path) -> Fetched:
         first = self._samples[0]
-        modalities = self._bench.recipe.modalities
+        modalities = self._bench.recipe.fetching.modalities
         main, audio = pick_media(first.media, modalities)
         request = FetchRequest(
             url=first.url or "",
@@ -249,7 +267,7 @@ class SourceWork:
             "clipmill.media.prepare:prepare",
             path=fetched.path,
             audio_path=fetched.audio_path,
-            wanted=dict(self._bench.recipe.write.encode_formats),
+            wanted=dict(self._bench.recipe.fetching.write.encode_formats),
             keep_keyframes=self._bench.recipe.probe.keyframes,
             folder=folder,
         )
@@ -279,6 +297,16 @@ class SourceWork:
         worked.probe = made.probe
         files = (clip.members.values() for one in worked.clips.values() for clip in one.clips)
         self._others.update(file.path for members in files for file in members)
+
+
+def _as_a_split_takes(
+    members: Mapping[str, MemberFile], recipe: Recipe
+) -> tuple[Path, Path | None]:
+    """The files that clips are made of: those that a split of the kept dataset would take."""
+    refs = tuple(MediaRef(str(file.path), extension) for extension, file in members.items())
+    main, audio = pick_media(refs, recipe.modalities)
+    assert main is not None
+    return Path(main.path), None if audio is None else Path(audio.path)
 
 
 def pick_media(

@@ -58,6 +58,11 @@ class StagedShard:
         """Journal what is finished."""
         self._journal.append(entry)
 
+    def cut_to(self, entries: int) -> None:
+        """Forget what was journalled beyond the first ``entries``."""
+        if entries < len(self._journal.entries):
+            self._journal.cut_to(entries)
+
     def close(self) -> None:
         """Close the journal; what is in hand stays for the next worker."""
         self._journal.close()

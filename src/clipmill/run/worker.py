@@ -156,7 +156,8 @@ def main() -> None:
     )  # Ctrl-C reaches the whole group; the parent decides
     connection = Connection(int(sys.argv[1]))
     job: Job | ColumnsJob = connection.recv()
-    present = WorkersPresent(job.scratch)  # noqa: F841  held until this process ends
+    runs = filter(None, (job, job.keeps)) if isinstance(job, Job) else (job,)
+    present = [WorkersPresent(one.scratch) for one in runs]  # noqa: F841  until this process ends
     gc.freeze()  # what was imported stays; looking through it again and again costs time
     asyncio.run(_serve(connection, job))
 

@@ -1,0 +1,90 @@
+"""Which rows of the input a retry takes up, as the tables of their dataset tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from clipmill.core.errors import UserError
+from clipmill.dataset.dataset import Dataset
+from clipmill.run.carry import placed_rows
+from clipmill.run.input_rows import samples_of
+from clipmill.run.job import Job
+from clipmill.sources.shard_plan import read_shard
+
+FailedRows = dict[int, frozenset[int]]
+"""Row numbers by shard id."""
+
+_COLUMNS = ["key", "status", "error_class", "retryable"]
+_FAILED = ("failed_to_download", "failed_to_process")
+
+
+def failed_rows(
+    dataset: Dataset,
+    shards: Mapping[int, str],
+    job: Callable[[], Job],
+    classes: Collection[str],
+    *,
+    every: bool,
+) -> FailedRows:
+    """Rows of one input that failed themselves, or of which a clip did.
+
+    Args:
+        dataset: what was made of them.
+        shards: names of the input's shards by their ids.
+        job: gives the run over them; asked for only when rows of its input must be read.
+        classes: error classes or statuses that are meant. Default: whatever is marked retryable.
+        every: all that failed are meant.
+    """
+    found: dict[int, set[int]] = {}
+    for shard, name in shards.items():
+        volumes = [volume for volume in dataset.shards if volume.partition("-")[0] == name]
+        tables = [dataset.shard_table(volume, _COLUMNS) for volume in volumes]
+        rows = [row for table in tables for row in table.to_pylist()]
+        if not any(_is_meant(row, classes, every) for row in rows):
+            continue
+        numbers = _numbers(dataset, job(), shard)
+        meant = (n for n, row in zip(numbers, rows, strict=True) if _is_meant(row, classes, every))
+        found[shard] = set(meant)
+    return {shard: frozenset(rows) for shard, rows in found.items()}
+
+
+def check_classes(dataset: Dataset, classes: Collection[str]) -> None:
+    """Refuse classes when no row failed with any of them.
+
+    Raises:
+        UserError: tells those that there are.
+    """
+    known: set[str] = set()
+    for shard in dataset.shards:
+        for row in dataset.shard_table(shard, _COLUMNS).to_pylist():
+            if row["status"] in _FAILED:
+                known |= {row["status"], row["error_class"]}
+    if classes and not known & set(classes):
+        raise UserError(
+            f"No row failed with {', '.join(sorted(classes))}. There are: "
+            f"{', '.join(sorted(known)) or 'no failed rows'}."
+        )
+
+
+def _is_meant(row: dict[str, Any], classes: Collection[str], every: bool) -> bool:
+    if row["status"] not in _FAILED:
+        return False
+    if every or not classes:
+        return every or bool(row["retryable"])
+    return bool({row["status"], row["error_class"]} & set(classes))
+
+
+def _numbers(dataset: Dataset, job: Job, shard: int) -> list[int]:
+    """Of each row of a shard, the number in it of the input row it came of.
+
+    Rows of clips keep the keys of a dataset they were made of, which tell no number.
+    """
+    numbers = job.rows_of(shard)
+    inputs = read_shard(job.source, job.plan, shard - job.first_shard)
+    mine = inputs.take(pa.array(numbers, pa.int64()))
+    samples = list(samples_of(mine, numbers, shard, job.recipe.write))
+    rows = placed_rows(dataset, job.name(shard), samples, job.recipe, ["key"])
+    return [numbers[place] for place, _, _, _ in rows]

@@ -41,6 +41,9 @@ $ clipmill run recipe.yaml
 - Steps may stand under `steps`, or as keys beside `source`. `download` and `probe` are done in any
   case, and naming one is only needed for its settings; `keep`, `split` and `render` are done when
   named.
+- `annotate` and `where` may stand several times: steps look at every clip or sample, and what a
+  condition does not hold for is a dropped row, never encoded ([annotate](annotate.md)). `modules`
+  beside them names Python files with steps of your own.
 - In place of a file, `clipmill run` takes the name of a ready recipe, with input and output behind
   it: `clipmill run scenes videos/ scenes/`. `clipmill explain` shows what a recipe will do.
 - Sizes are numbers of bytes or texts such as `500MB` and `2GiB`.

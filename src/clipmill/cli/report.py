@@ -141,10 +141,14 @@ def _work(report: RunReport) -> list[str]:
     return [
         f"{counted(counts.count, 'sample')} in {report.seconds:,.1f} s "
         f"({counts.count / seconds:,.1f}/s, {counts.bytes_downloaded / seconds / 1e6:,.1f} MB/s): "
-        f"{counts.successes:,} succeeded, {counts.failed:,} failed.",
+        f"{counts.successes:,} succeeded, {counts.failed:,} failed{_dropped(counts.dropped)}.",
         _done(report),
         *(f"  {number:,} x {label}" for label, number in errors),
     ]
+
+
+def _dropped(number: int) -> str:
+    return f", {number:,} dropped" if number else ""
 
 
 def _done(report: RunReport) -> str:

@@ -185,9 +185,21 @@ def row_marks(rows: pa.Table) -> list[int]:
         rows: of a shard, with those columns of ``MARKED`` that it has.
     """
     return [
-        int.from_bytes(_digest(json.dumps(row, sort_keys=True, default=str)), "big", signed=True)
+        int.from_bytes(
+            _digest(json.dumps(_lasting(row), sort_keys=True, default=str)), "big", signed=True
+        )
         for row in rows.to_pylist()
     ]
+
+
+def _lasting(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without the places of its members, which change when its shard is written anew."""
+    members = {
+        extension: {**place, "offset": None}
+        for extension, place in (row.get("media") or {}).items()
+        if place is not None
+    }
+    return {**row, "media": members}
 
 
 def _digest(text: str) -> bytes:

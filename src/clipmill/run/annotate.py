@@ -11,9 +11,10 @@ from clipmill.core.config import fingerprint
 from clipmill.core.errors import InputError, RecipeError, RunError
 from clipmill.core.outcome import Counts
 from clipmill.core.registry import load
-from clipmill.dataset.columns import SHARDS_FILE, STEP_FILE, ColumnGroup, column_groups
+from clipmill.dataset.columns import SHARDS_FILE, ColumnGroup
 from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
+from clipmill.run.column_groups import begin_groups
 from clipmill.run.columns_job import ColumnsJob, Redo, StepTask
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
@@ -27,7 +28,7 @@ from clipmill.run.staging import roll_forward
 from clipmill.run.tally import Tally
 from clipmill.sources.samples import SampleSource, parent_of
 from clipmill.steps.base import Annotate
-from clipmill.steps.load import StepOrder, described, make_step, step_fingerprint
+from clipmill.steps.load import StepOrder, make_step
 
 
 @dataclass(slots=True)
@@ -111,7 +112,7 @@ def annotate_dataset(
         WorkersPresent.wait_until_gone(scratch)
         run = str(dataset.manifest.get("run") or fingerprint(output.url))
         roll_forward(scratch, output, run)
-        groups = _begin_groups(dataset, steps)
+        groups = begin_groups(dataset.folder, steps)
         redo = redo or Redo()
         todo = [
             n for n, shard in enumerate(dataset.shards) if _is_left(dataset, shard, groups, redo)
@@ -136,32 +137,6 @@ def _check_steps(steps: Sequence[Annotate]) -> None:
     names = [step.name for step in steps]
     if twice := [name for name in names if names.count(name) > 1]:
         raise RecipeError(f"Step {twice[0]!r} is given twice; run it with each choice by itself.")
-
-
-def _begin_groups(dataset: Dataset, steps: Sequence[Annotate]) -> list[ColumnGroup]:
-    """The groups that the steps fill; each becomes the one that answers to its step's name."""
-    known = column_groups(dataset.folder)
-    newest = {group.step: group.name for group in known}
-    number = max((group.info["number"] for group in known), default=0)
-    made = []
-    for step in steps:
-        group = ColumnGroup(dataset.folder, f"{step.name}-{step_fingerprint(step)}")
-        if newest.get(step.name) != group.name:
-            number += 1
-            dataset.folder.write_json(group.path(STEP_FILE), _in_words(step, number))
-        made.append(group)
-    return made
-
-
-def _in_words(step: Annotate, number: int) -> dict[str, Any]:
-    return {
-        "step": step.name,
-        "number": number,
-        "version": step.version,
-        "settings": step.model_dump(mode="json"),
-        "wants": None if step.wants is None else repr(step.wants),
-        "columns": described(step),
-    }
 
 
 def _is_left(dataset: Dataset, shard: str, groups: Sequence[ColumnGroup], redo: Redo) -> bool:

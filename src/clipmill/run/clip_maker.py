@@ -44,12 +44,14 @@ class ClipMaker:
         self._splits: dict[str, OnePass] = {}
         self._lines: dict[str, tuple[Subtitle, ...]] = {}
         self.probe: dict[str, Any] | None = None
-        """Facts of the source, once ``clips_of`` has looked at it."""
+        """Facts of the source, once ``find`` has looked at it."""
 
-    async def clips_of(
+    async def find(
         self, path: Path, samples: Sequence[Sample], subtitles: Sequence[Subtitle]
     ) -> dict[str, SourceClips]:
         """The clips of every row that wants this source, by the row's key.
+
+        They are virtual, but for those that were made as they were found.
 
         Args:
             path: the source.
@@ -74,12 +76,23 @@ class ClipMaker:
             )
             self._lines = {key: lines or tuple(embedded) for key, lines in self._lines.items()}
         found = {sample.key: await self._found(path, sample) for sample in samples}
-        if self._recipe.render is None:
+        if self._recipe.render is None or self._recipe.judges:
             for sample in samples:
                 self._place(sample, found[sample.key])
-        else:
-            await self._render(self._recipe.render, path, samples, found)
         return found
+
+    async def make(
+        self, path: Path, samples: Sequence[Sample], found: Mapping[str, SourceClips]
+    ) -> None:
+        """Make files of the clips, if the recipe renders; not of those that failed or are dropped.
+
+        Args:
+            path: the source.
+            samples: the rows.
+            found: their clips, which become what was made of them.
+        """
+        if self._recipe.render is not None:
+            await self._render(self._recipe.render, path, samples, found)
 
     async def _found(self, path: Path, sample: Sample) -> SourceClips:
         """Where the clips of a row lie; rows that ask for the same are told the same."""
@@ -114,7 +127,8 @@ class ClipMaker:
     ) -> OnePass:
         split, edit = self._recipe.split or WHOLE, self._recipe.render
         has_video = self.probe is not None and self.probe["video"] is not None
-        if edit is not None and has_video and fits_one_pass(split, edit):
+        at_once = edit is not None and has_video and not self._recipe.judges
+        if at_once and edit is not None and fits_one_pass(split, edit):
             made: OnePass = await self._pool.call(
                 "clipmill.run.one_pass:split_and_render",
                 path=path,
@@ -138,13 +152,14 @@ class ClipMaker:
         return OnePass(found, [None] * len(found.clips))
 
     def _place(self, sample: Sample, found: SourceClips) -> None:
-        """Say of virtual clips where their source lies, and what it is."""
+        """Say of virtual clips what their source is and, where they stay virtual, where it lies."""
         places = [
             {**asdict(ref), "path": relative_place(ref.path, self._parent)} for ref in sample.media
         ]
         facts = _without_keyframes(self.probe)
         for clip in found.clips:
-            clip.probe, clip.source_media = facts, places
+            clip.probe = facts
+            clip.source_media = None if self._recipe.render else places
             if clip.span is not None:
                 clip.subtitles = subtitles_within(self._lines[sample.key], clip.span)
 
@@ -160,7 +175,8 @@ class ClipMaker:
         clips: list[Clip] = []
         for number, sample in enumerate(samples):
             for clip in found[sample.key].clips:
-                if clip.span is not None and clip.rendered is None and not clip.outcome.error_class:
+                is_left = clip.rendered is None and clip.outcome.status == "success"
+                if clip.span is not None and is_left:
                     name = f"{path.name}.{number}-{clip.index}"
                     orders.append(ClipOrder(name, clip.span, self._lines[sample.key]))
                     clips.append(clip)

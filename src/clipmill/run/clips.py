@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import Subtitle
+from clipmill.core.seen import Cell
 from clipmill.core.time import Span
 from clipmill.media.order import Rendered
 from clipmill.steps.split.options import SplitOptions
@@ -67,6 +69,25 @@ class SourceClips:
     cuts: list[dict[str, Any]] = field(default_factory=list)
     decoded_seconds: float = 0.0
     encoded_seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Judged:
+    """A sample, or a clip of one, that is looked at before it is made.
+
+    Args:
+        key: its own.
+        span: the stretch of its source that it is; None for all of it.
+        row: what is known of it: the columns of its row.
+        outcome: success, or why it is dropped.
+        cells: what steps say of it, by their numbers.
+    """
+
+    key: str
+    span: Span | None
+    row: Mapping[str, Any]
+    outcome: Outcome = field(default_factory=Outcome)
+    cells: dict[int, Cell] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from clipmill.core.words import counted
 from clipmill.io.folder import Folder
 from clipmill.run.clips import fits_one_pass
 from clipmill.run.input import open_input
-from clipmill.run.prepare import check_columns, check_recipe
+from clipmill.run.prepare import check_columns, check_conditions, check_recipe
 from clipmill.run.recipe import Recipe
 from clipmill.sources.base import MEDIA_COLUMN
 
@@ -70,6 +70,7 @@ def explain(recipe: Recipe) -> Explanation:
     with tempfile.TemporaryDirectory() as scratch:
         given = open_input(recipe, None, Folder(recipe.write.to), Path(scratch))
     check_columns(recipe, given)
+    check_conditions(recipe, given)
     is_here = MEDIA_COLUMN in given.source.schema().names
     decodes, note = _decodes(recipe)
     return Explanation(
@@ -98,6 +99,11 @@ def _steps(recipe: Recipe, *, is_here: bool) -> list[str]:
         if recipe.split.max_seconds is not None:
             lengths += f", {float(recipe.split.max_seconds):g} s at the most"
         steps.append(f"split by {recipe.split.detector}: clips of {lengths}")
+    if recipe.annotate:
+        names = [one if isinstance(one, str) else next(iter(one)) for one in recipe.annotate]
+        steps.append(f"annotate with {', '.join(names)}")
+    if recipe.where:
+        steps.append(f"keep where {' and '.join(recipe.where)}; the others stay as dropped rows")
     if recipe.render is not None:
         given = recipe.render.model_dump(mode="json", exclude_defaults=True)
         told = ", ".join(f"{name} {value}" for name, value in given.items())
@@ -112,15 +118,18 @@ def _decodes(recipe: Recipe) -> tuple[tuple[int, int], str]:
     """How often the length of a source is decoded, and why it may be more."""
     split, edit = recipe.split, recipe.render
     looks = split is not None and split.looks
+    seen = int(looks) + bool(recipe.annotate)
     if edit is None or edit.precision == "copy":
-        return (int(looks), int(looks)), ""
-    if split is not None and looks and fits_one_pass(split, edit):
+        return (seen, seen), ""
+    if recipe.where:
+        return (seen, seen + 1), "What no condition drops is decoded once more, to be encoded."
+    if split is not None and looks and not recipe.judges and fits_one_pass(split, edit):
         room = ByteSize(recipe.run.scene_bytes).human_readable(decimal=True)
         return (1, 2), (
             f"Scenes whose pictures take more than {room} until their end is found (--scene-bytes) "
             "are decoded a second time."
         )
-    return (1 + int(looks), 1 + int(looks)), ""
+    return (1 + seen, 1 + seen), ""
 
 
 def _temporary(recipe: Recipe, *, is_here: bool) -> str:

@@ -202,6 +202,19 @@ def check_columns(recipe: Recipe, given: Input) -> None:
             check_column_names(names, written.encode_formats.values(), layout.name)
 
 
+def check_conditions(recipe: Recipe, given: Input) -> None:
+    """Refuse steps and conditions that do not fit the input.
+
+    Raises:
+        RecipeError: there is no such step, or a setting is wrong.
+        InputError: a condition does not parse or names no column; points at the place.
+    """
+    if recipe.judges:
+        from clipmill.run.judging import Judge, judged_schema  # steps load much
+
+        Judge(recipe, judged_schema(given.source.schema(), recipe))
+
+
 def check_same(
     recipe: Recipe, given: Input, dataset: Mapping[str, Any], output: Folder, *, extend: bool
 ) -> None:

@@ -107,6 +107,12 @@ class Recipe(Config):
     probe: ProbeOptions = Field(default_factory=ProbeOptions)
     keep: KeepSpec | None = None
     split: SplitOptions | None = None
+    modules: tuple[str, ...] = ()
+    """Python files that define steps of your own."""
+    annotate: tuple[str | Mapping[str, Any], ...] = ()
+    """Steps that say something of every sample or clip: names, or a name with its settings."""
+    where: tuple[str, ...] = ()
+    """Conditions that samples or clips must meet; what does not is a dropped row, never encoded."""
     render: Edit | None = None
     write: WriteSpec = Field(default_factory=WriteSpec)
     run: RunSpec = Field(default_factory=RunSpec)
@@ -145,10 +151,18 @@ class Recipe(Config):
             ((name, settings),) = named.items()
             if name not in STEPS:
                 raise ValueError(f"there is no step {name!r}. {nearest(str(name), list(STEPS))}")
+            if name in REPEATED:
+                flat[name] = [*_several(flat.get(name)), *_several(settings)]
+                continue
             if name in flat:
                 raise ValueError(f"step {name!r} is given twice")
             flat[name] = settings or {}
         return flat
+
+    @field_validator("modules", "annotate", "where", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return _several(value)
 
     @field_validator("keep", mode="before")
     @classmethod
@@ -172,6 +186,11 @@ class Recipe(Config):
         return self
 
     @property
+    def judges(self) -> bool:
+        """Whether steps or conditions look at what is found before it is made."""
+        return bool(self.annotate or self.where)
+
+    @property
     def makes_clips(self) -> bool:
         """Whether rows become clips, rather than stay what was fetched."""
         return self.split is not None or self.render is not None
@@ -193,12 +212,18 @@ class Recipe(Config):
             return self
         shards = self.write.model_dump(include={"samples_per_shard", "shard_digits"})
         write = WriteSpec(**self.keep.model_dump(), **shards)
-        return self.model_copy(update={"keep": None, "split": None, "render": None, "write": write})
+        later: dict[str, Any] = {"keep": None, "split": None, "render": None}
+        later |= {"modules": (), "annotate": (), "where": ()}
+        return self.model_copy(update={**later, "write": write})
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """What is needed of a source; nothing when only its metadata are kept."""
-        seen = self.is_virtual or (self.render is not None and self.render.images != "none")
+        seen = (
+            self.is_virtual
+            or self.judges
+            or (self.render is not None and self.render.images != "none")
+        )
         return tuple(dict.fromkeys([*["video"] * seen, *self.write.encode_formats]))
 
     @property
@@ -221,6 +246,10 @@ class Recipe(Config):
         clips = self.model_dump(mode="json", include={"split", "render"}, exclude_none=True)
         if self.keep is not None:  # clips are made of what is kept, in its container
             clips["keep"] = self.keep.model_dump(mode="json", exclude={"to"})
+        if self.annotate:
+            clips["annotate"] = _groups(self)
+        if self.where:
+            clips["where"] = list(self.where)
         return {
             "source": source,
             "download": self.download.identity(),
@@ -246,8 +275,25 @@ class Recipe(Config):
         return {**dump, "download": self.download.public_dump()}
 
 
-STEPS = ("download", "keep", "probe", "split", "render")
+STEPS = ("download", "keep", "probe", "split", "annotate", "where", "render")
+REPEATED = ("annotate", "where")
+"""Steps that may stand in a list several times: all of them are done, whatever their order."""
 VIRTUAL_WRITE: dict[str, Any] = {"format": "parquet", "encode_formats": {}}
+
+
+def _several(value: Any) -> Any:
+    """One thing or several, as several."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str | Mapping) else value
+
+
+def _groups(recipe: Recipe) -> list[str]:
+    """Names of the column groups that a recipe's steps fill, which change with their settings."""
+    from clipmill.steps.load import group_name, make_step, step_orders
+
+    orders = step_orders(recipe.annotate, recipe.modules)
+    return sorted(group_name(make_step(order)) for order in orders)
 
 
 def load_recipe(given: Recipe | Mapping[str, Any] | str | Path, where: str = "recipe") -> Recipe:

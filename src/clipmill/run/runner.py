@@ -38,6 +38,7 @@ from clipmill.run.prepare import (
     Existing,
     Mode,
     check_columns,
+    check_conditions,
     check_output,
     check_recipe,
     check_same,
@@ -114,6 +115,7 @@ def run_recipe(
     with room_needed(output.url), _removed_if_refused(output):
         given = open_input(recipe, rows, output, scratch)
         check_columns(recipe, given)
+        check_conditions(recipe, given)
         _existing(recipe, given, output, mode, kept)
         if recipe.run.temp_dir is not None:
             make_scratch(scratch)
@@ -235,6 +237,12 @@ def work(
         shards: do exactly these, done or not. Default: those of the job's plan that are not done.
         quiet: show no progress.
     """
+    if job.recipe.annotate:
+        from clipmill.run.column_groups import begin_groups
+        from clipmill.steps.load import make_step, step_orders
+
+        orders = step_orders(job.recipe.annotate, job.recipe.modules)
+        begin_groups(job.output, [make_step(order) for order in orders])
     if shards is None:
         done = done_shards(job.output)
         if job.keeps is not None:

@@ -49,9 +49,8 @@ class ShardColumns:
 
     def add(self, rows: Sequence[int], cells: Sequence[Cell]) -> dict[str, Any]:
         """Put cells in their rows; what to journal of it."""
-        table = cell_table(self.step.columns, cells)
-        self._put(rows, table)
-        return {"rows": list(rows), "cells": _as_text(table)}
+        self._put(rows, cell_table(self.step.columns, cells))
+        return {"rows": list(rows), "cells": cells_as_text(self.step.columns, cells)}
 
     def take_up(self, journalled: dict[str, Any]) -> None:
         """Put cells in their rows that an earlier worker made and journalled."""
@@ -111,7 +110,14 @@ def _held(cells: pa.Table, state: str) -> ShardCells:
     return ShardCells(state, cells.num_rows, endings["success"], endings["absent"], failures)
 
 
-def _as_text(table: pa.Table) -> str:
+def cells_as_text(columns: pa.Schema, cells: Sequence[Cell]) -> str:
+    """Cells for a journal, of whatever types a step's columns are.
+
+    Args:
+        columns: the step's own.
+        cells: what it says, checked.
+    """
+    table = cell_table(columns, cells)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

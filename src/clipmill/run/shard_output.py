@@ -16,8 +16,9 @@ from clipmill.formats.base import Member, ShardFormat, StoredFile
 from clipmill.formats.sidecar import sample_json
 from clipmill.io.layout import STATS_SUFFIX
 from clipmill.run.carry import Carried, carried_rows
-from clipmill.run.clips import MemberFile
+from clipmill.run.clips import Judged, MemberFile
 from clipmill.run.job import Job
+from clipmill.run.output_columns import OutputColumns
 from clipmill.run.result_rows import json_row
 from clipmill.run.rows import shard_table, source_table, table_schema
 from clipmill.run.staging import Result, Staging
@@ -51,6 +52,7 @@ class ShardOutput:
             self._name,
             fingerprint([job.run, job.fingerprint, retried, len(samples)]),
         )
+        self._columns = OutputColumns(job, self._name)
         self.results = self._staging.finished
         """Finished samples: those of an earlier worker, then those of ``finish``."""
 
@@ -113,6 +115,17 @@ class ShardOutput:
         """Number of the volume that rows are written to."""
         return self._volumes.current
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether steps and conditions have their say in its rows."""
+        return self._job.recipe.judges
+
+    def cells(self, judged: Judged | None) -> dict[str, Any]:
+        """What steps say of a row, to be journalled with it."""
+        if judged is None or not judged.cells:
+            return {}
+        return {"cells": self._columns.as_texts(judged.cells)}
+
     def finish(self, result: Result) -> None:
         """Take note of a sample that is done; it survives the death of this process."""
         self._staging.journal(result, self._volumes.positions)
@@ -136,6 +149,7 @@ class ShardOutput:
         volumes = self._volumes.current + 1
         stats = shard_stats(self.results, self._started, job.fingerprint, volumes)
         (files / f"{name}{STATS_SUFFIX}").write_text(json.dumps(stats, indent=2) + "\n")
+        names += self._columns.write(files, table, rows, fingerprint(stats))
         self._staging.commit(job.output, job.run, [*names, f"{name}{STATS_SUFFIX}"])
         return stats
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -194,7 +195,9 @@ class ShardPass:
                 except ProcessError as error:
                     clip.outcome = Outcome.of_error(error, "write")
                     row = clip_row(sample, clip, is_part=recipe.makes_parts, cuts=cuts)
-            rows.append({**row, "volume": output.volume})
+            rows.append(
+                {**row, "volume": output.volume, **output.cells(worked.judged.get(row["key"]))}
+            )
         if not rows:
             if worked.outcome.status == "success":
                 what = "no subtitle line" if recipe.captions_from_subtitles else "no scene"
@@ -207,6 +210,9 @@ def _written(sample: Sample, worked: Worked, output: ShardOutput) -> Result:
     """The row of a sample that stays one sample, or what an earlier run finished of it."""
     if worked.carried is not None:
         return _written_again(sample, worked.carried, worked.copied, output)
+    judged = worked.judged.get(sample.key) if output.is_judged else None
+    if judged is not None and worked.outcome.status == "success":
+        worked = replace(worked, outcome=judged.outcome)
     row = result_row(sample, worked)
     if worked.outcome.status == "success":
         try:
@@ -214,7 +220,7 @@ def _written(sample: Sample, worked: Worked, output: ShardOutput) -> Result:
         except ProcessError as error:
             worked.outcome = Outcome.of_error(error, "write")
             row = result_row(sample, worked)
-    return Result([{**row, "volume": output.volume}])
+    return Result([{**row, "volume": output.volume, **output.cells(judged)}])
 
 
 def _written_again(

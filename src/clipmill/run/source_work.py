@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipmill.core.errors import ProcessError, SampleError, ShardError
 from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
@@ -21,12 +21,16 @@ from clipmill.media.pool import MediaPool
 from clipmill.run.budget import DiskBudget, Holding
 from clipmill.run.carry import Carried, CarriedRow
 from clipmill.run.clip_maker import ClipMaker, check_duration
-from clipmill.run.clips import MemberFile, SourceClips
+from clipmill.run.clips import Judged, MemberFile, SourceClips
 from clipmill.run.recipe import Recipe
+from clipmill.run.result_rows import clip_row, json_row, result_row
 from clipmill.run.rows import fetch_row
 from clipmill.run.scratch import ScratchFiles
 from clipmill.steps.split.options import SplitOptions
 from clipmill.steps.split.spans import check_count
+
+if TYPE_CHECKING:
+    from clipmill.run.judging import Judge
 
 UNPROBED_PER_SLOT = 2
 
@@ -43,6 +47,7 @@ class Worked:
         subtitles: lines in every language.
         info: the site's metadata.
         clips: what became of each row, by key, when the source is split or rendered.
+        judged: what steps and conditions say of each sample or clip, by its key.
         kept: what came of it as the dataset that keeps sources sees it, when there is one.
         carried: what an earlier run finished, when a retry leaves it as it is.
         copied: media files of each carried row, by extension.
@@ -55,6 +60,7 @@ class Worked:
     subtitles: list[Subtitle] = field(default_factory=list)
     info: Mapping[str, Any] | None = None
     clips: dict[str, SourceClips] = field(default_factory=dict)
+    judged: dict[str, Judged] = field(default_factory=dict)
     kept: Worked | None = None
     carried: Carried | None = None
     copied: list[dict[str, MemberFile]] = field(default_factory=list)
@@ -82,6 +88,8 @@ class Workbench:
         self.recipe = recipe
         self.parent = parent
         self.router = Router(recipe.download)
+        self.judge: Judge | None = None
+        """Steps and conditions of the recipe, if it has any."""
         self.pool = MediaPool(
             recipe.run.media_processes,
             deadline_seconds=recipe.run.sample_timeout_seconds,
@@ -99,6 +107,8 @@ class Workbench:
 
     async def close(self) -> None:
         """Release connections and processes."""
+        if self.judge is not None:
+            self.judge.close()
         self.pool.close()
         await self.router.close()
         self.files.remove()
@@ -211,6 +221,11 @@ class SourceWork:
             await self._make_clips(fetched, worked)
         else:
             await self._prepare(fetched, worked, folder)
+            if self._bench.judge is not None:
+                rows = {sample.key: result_row(sample, worked) for sample in self._samples}
+                await self._judge(
+                    fetched.path, worked, [(one, rows[one.key]) for one in self._samples]
+                )
 
     async def _copy(self, carried: Carried, kept: Carried | None, target: Path) -> Worked:
         async with self._bench.slots:
@@ -293,10 +308,44 @@ class SourceWork:
             )
         made = ClipMaker(self._bench.recipe, self._bench.pool, self._bench.parent)
         subtitles = list(worked.subtitles)
-        worked.clips = await made.clips_of(path, self._samples, subtitles)
+        worked.clips = await made.find(path, self._samples, subtitles)
         worked.probe = made.probe
+        if self._bench.judge is not None:
+            await self._judge_clips(path, worked)
+        await made.make(path, self._samples, worked.clips)
         files = (clip.members.values() for one in worked.clips.values() for clip in one.clips)
         self._others.update(file.path for members in files for file in members)
+
+    async def _judge_clips(self, path: Path, worked: Worked) -> None:
+        """Let steps see the clips of the source, and drop those that a condition is against."""
+        is_part = self._bench.recipe.makes_parts
+        clips = {}
+        rows = []
+        for sample in self._samples:
+            found = worked.clips[sample.key]
+            for clip in found.clips:
+                if clip.outcome.status == "success":
+                    row = clip_row(sample, clip, is_part=is_part)
+                    clips[row["key"]] = clip
+                    rows.append((sample, row))
+        seconds = await self._judge(path, worked, rows)
+        for key, clip in clips.items():
+            clip.outcome = worked.judged[key].outcome
+        if self._samples:
+            worked.clips[self._samples[0].key].decoded_seconds += seconds
+
+    async def _judge(
+        self, path: Path | None, worked: Worked, rows: Sequence[tuple[Sample, dict[str, Any]]]
+    ) -> float:
+        """What steps and conditions say of samples or clips; the length of video decoded for it."""
+        judge = self._bench.judge
+        assert judge is not None
+        assert path is not None
+        for sample, row in rows:
+            known = json_row(sample, row, has_captions=sample.caption is not None)
+            span = Span.from_row(row["span"]) if row.get("span") else None
+            worked.judged[row["key"]] = Judged(row["key"], span, known)
+        return await judge.judge(self._bench.pool, path, list(worked.judged.values()))
 
 
 def _as_a_split_takes(

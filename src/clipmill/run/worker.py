@@ -59,6 +59,11 @@ class Worker:
                 raise
             self._send(Fatal(str(no_room(error, self._job.scratch))))
             return
+        if isinstance(self._job, Job) and self._job.recipe.judges:
+            from clipmill.run.judging import Judge, judged_schema  # steps load much
+
+            schema = judged_schema(self._job.source.schema(), self._job.recipe)
+            self._bench.judge = Judge(self._job.recipe, schema)
         ticker = asyncio.create_task(self._tick())
         try:
             await self._stop.wait()

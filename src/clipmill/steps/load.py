@@ -224,6 +224,11 @@ def _load_file(path: str) -> ModuleType:
     return module
 
 
+def group_name(step: Annotate) -> str:
+    """Name of the column group that a step fills: its own and its fingerprint."""
+    return f"{step.name}-{step_fingerprint(step)}"
+
+
 def described(step: Annotate) -> list[dict[str, str]]:
     """Each column of a step in words: name, type, unit and description."""
     return [

@@ -1,0 +1,202 @@
+"""Steps and conditions within a pass: what is dropped here is never encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from clipmill.core.errors import ProcessError, RecipeError
+from clipmill.core.outcome import Outcome
+from clipmill.core.seen import Cell, Seen
+from clipmill.dataset.expression import Expression, evaluate, parse_condition
+from clipmill.media.pool import MediaPool
+from clipmill.run.batches import Batcher
+from clipmill.run.clips import Judged
+from clipmill.run.recipe import Recipe
+from clipmill.run.rows import table_schema
+from clipmill.steps.base import Annotate, InBatches
+from clipmill.steps.judge import failed
+from clipmill.steps.load import group_name, make_step, step_orders
+from clipmill.steps.observe import Observed, Showing
+
+_MADE_LATER = (
+    "media",
+    "rendered",
+    "status",
+    "error_step",
+    "error_class",
+    "error_message",
+    "retryable",
+)
+"""Columns of a row that tell how it ended."""
+_STATUS = pa.field("status", pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class _Tier:
+    """Steps that see a source in one decode, and the conditions that can be told then."""
+
+    steps: tuple[int, ...]
+    conditions: tuple[Expression, ...]
+
+
+class Judge:
+    """The steps and conditions of a recipe; one for all the samples of a worker.
+
+    Conditions are told as early as they can be: those on the row alone before anything is decoded,
+    those on models after all others.
+
+    Args:
+        recipe: its ``annotate`` and ``where``.
+        schema: columns of the rows.
+
+    Raises:
+        RecipeError: there is no such step, or a setting is wrong.
+        InputError: a condition does not parse or names no column.
+    """
+
+    def __init__(self, recipe: Recipe, schema: pa.Schema) -> None:
+        self.orders = step_orders(recipe.annotate, recipe.modules)
+        self.steps = [make_step(order) for order in self.orders]
+        self.groups = [group_name(step) for step in self.steps]
+        self._schema = _with_steps(schema, self.steps)
+        parts = [
+            part for text in recipe.where for part in parse_condition(text, self._schema).parts
+        ]
+        self._tiers = self._in_tiers(parts)
+        self._batchers: dict[int, Batcher] = {}
+
+    async def judge(self, pool: MediaPool, path: Path, samples: Sequence[Judged]) -> float:
+        """Let steps see the samples of one source, and drop those that conditions do not hold for.
+
+        Args:
+            pool: media processes.
+            path: the source.
+            samples: what became of each is written into it.
+
+        Returns:
+            Length of video decoded, in seconds.
+        """
+        decoded = 0.0
+        for tier in self._tiers:
+            left = [one for one in samples if one.outcome.status == "success"]
+            if tier.steps and left:
+                decoded += await self._look(pool, path, left, tier.steps)
+            self._drop(left, tier.conditions)
+        return decoded
+
+    def close(self) -> None:
+        """Let the steps go."""
+        for batcher in self._batchers.values():
+            batcher.close()
+
+    def _in_tiers(self, parts: Sequence[Expression]) -> list[_Tier]:
+        names = {step.name: number for number, step in enumerate(self.steps)}
+        rank = {number: _rank(step) for number, step in enumerate(self.steps)}
+        needed = [
+            max((rank[names[path[0]]] for path in part.columns if path[0] in names), default=0)
+            for part in parts
+        ]
+        tiers = []
+        steps: tuple[int, ...] = ()
+        for level in range(4):
+            steps += tuple(number for number in rank if rank[number] == level)
+            told = tuple(part for part, need in zip(parts, needed, strict=True) if need == level)
+            if told or level == 3:  # without a condition in between, one decode does for both
+                tiers.append(_Tier(steps, told))
+                steps = ()
+        return tiers
+
+    async def _look(
+        self, pool: MediaPool, path: Path, samples: Sequence[Judged], steps: tuple[int, ...]
+    ) -> float:
+        looks = any(self.steps[number].wants for number in steps)
+        try:
+            observed: Observed = await pool.call(
+                "clipmill.steps.observe:observe",
+                path=path if looks else None,
+                showings=[Showing(one.key, one.span, one.row, steps) for one in samples],
+                orders=self.orders,
+            )
+        except ProcessError as error:
+            cell = failed(error.error_class, error.message)
+            observed = Observed([[cell] * len(steps) for _ in samples])
+        for sample, cells in zip(samples, observed.cells, strict=True):
+            for number, said in zip(steps, cells, strict=True):
+                sample.cells[number] = await self._cell(number, said)
+        return observed.decoded_seconds
+
+    async def _cell(self, number: int, said: Cell | Seen) -> Cell:
+        if isinstance(said, Cell):
+            return said
+        step = self.steps[number]
+        if number not in self._batchers and isinstance(step, InBatches):
+            self._batchers[number] = Batcher(self.orders[number], step.batch_size)
+        return await self._batchers[number].cell(said)
+
+    def _drop(self, samples: Sequence[Judged], conditions: Sequence[Expression]) -> None:
+        """Drop the samples that a condition does not hold for, or cannot be told for."""
+        if not samples or not conditions:
+            return
+        table = pa.Table.from_pylist(list(map(self._row, samples)), schema=self._schema)
+        for condition in conditions:
+            for sample, holds in zip(samples, evaluate(condition, table), strict=True):
+                if not holds and sample.outcome.status == "success":
+                    sample.outcome = self._reason(sample, condition, known=holds is not None)
+
+    def _row(self, sample: Judged) -> dict[str, Any]:
+        row: dict[str, Any] = {name: sample.row.get(name) for name in self._schema.names}
+        for number, cell in sample.cells.items():
+            row[self.steps[number].name] = {**cell.values, "status": cell.status}
+        return row
+
+    def _reason(self, sample: Judged, condition: Expression, *, known: bool) -> Outcome:
+        if known:
+            return Outcome("dropped", "where", "where", f"not so: {condition.text}")
+        why = [
+            f"{step.name}: {cell.error_message}"
+            for number, step in enumerate(self.steps)
+            if (cell := sample.cells.get(number)) is not None and cell.status == "failed"
+            if any(path[0] == step.name for path in condition.columns)
+        ]
+        words = "; ".join([f"cannot be told: {condition.text}", *why])
+        return Outcome("dropped", "where", "unknown", words)
+
+
+def judged_schema(inputs: pa.Schema, recipe: Recipe) -> pa.Schema:
+    """The columns of a row that are known before it is made, so that conditions may name them.
+
+    Args:
+        inputs: columns of the source's rows.
+        recipe: tells what is learnt of a row.
+    """
+    known = table_schema(inputs, recipe, [])
+    return pa.schema([one for one in known if one.name not in _MADE_LATER])
+
+
+def _rank(step: Annotate) -> int:
+    """How early a step runs: 1 without a decode, 2 in the decode for all, 3 after conditions."""
+    if step.wants is None:
+        return 1
+    return 3 if step.cost == "model" else 2
+
+
+def _with_steps(schema: pa.Schema, steps: Sequence[Annotate]) -> pa.Schema:
+    """The row's columns, and a struct for what each step says.
+
+    Raises:
+        RecipeError: a column of the input has the name of a step.
+    """
+    for step in steps:
+        if step.name in schema.names:
+            raise RecipeError(
+                f"The input has a column {step.name!r}, which is the name of a step too: rename "
+                "it, or leave it out with save_additional_columns."
+            )
+        fields = [*(pa.field(one.name, one.type) for one in step.columns), _STATUS]
+        schema = schema.append(pa.field(step.name, pa.struct(fields)))
+    return schema

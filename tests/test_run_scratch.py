@@ -12,7 +12,8 @@ import clipmill
 from clipmill.core.sample import Sample
 from clipmill.run.recipe import load_recipe
 from clipmill.run.scratch import ScratchFiles
-from clipmill.run.source_work import SourceWork, Workbench
+from clipmill.run.source_work import SourceWork
+from clipmill.run.workbench import Workbench
 
 
 def test_a_file_is_used_again_and_emptied_when_it_is_large(tmp_path):

@@ -24,8 +24,9 @@ from clipmill.run.batches import Batcher
 from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.columns_rows import RowToSee, rows_to_see
 from clipmill.run.shard_columns import ShardColumns
-from clipmill.run.source_work import Workbench, pick_media
+from clipmill.run.source_work import pick_media
 from clipmill.run.staging import StagedShard, carry_on_commit
+from clipmill.run.workbench import Workbench
 from clipmill.steps.base import InBatches
 from clipmill.steps.judge import failed
 from clipmill.steps.observe import Observed, Showing

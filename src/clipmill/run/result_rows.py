@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clipmill.core.keys import clip_key, sample_uid
 from clipmill.core.outcome import Outcome
@@ -12,9 +12,7 @@ from clipmill.core.redact import plain_text, redact_url
 from clipmill.core.sample import Sample, Subtitle
 from clipmill.run.clips import Clip, SourceClips
 from clipmill.run.rows import info_row
-
-if TYPE_CHECKING:
-    from clipmill.run.source_work import Worked
+from clipmill.run.worked import Worked
 
 
 def result_row(sample: Sample, worked: Worked) -> dict[str, Any]:

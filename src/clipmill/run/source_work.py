@@ -5,113 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clipmill.core.errors import ProcessError, SampleError, ShardError
 from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
 from clipmill.core.outcome import Outcome
-from clipmill.core.sample import MediaRef, Sample, Subtitle
+from clipmill.core.sample import MediaRef, Sample
 from clipmill.core.time import Span
 from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.failures import failure
-from clipmill.fetch.router import Router
-from clipmill.media.pool import MediaPool
-from clipmill.run.budget import DiskBudget, Holding
+from clipmill.run.budget import Holding
 from clipmill.run.carry import Carried, CarriedRow
 from clipmill.run.clip_maker import ClipMaker, check_duration
-from clipmill.run.clips import Judged, MemberFile, SourceClips
+from clipmill.run.clips import Judged, MemberFile
 from clipmill.run.recipe import Recipe
 from clipmill.run.result_rows import clip_row, json_row, result_row
 from clipmill.run.rows import fetch_row
-from clipmill.run.scratch import ScratchFiles
+from clipmill.run.workbench import Workbench
+from clipmill.run.worked import Worked
 from clipmill.steps.split.options import SplitOptions
 from clipmill.steps.split.spans import check_count
-
-if TYPE_CHECKING:
-    from clipmill.run.judging import Judge
-
-UNPROBED_PER_SLOT = 2
-
-
-@dataclass(slots=True)
-class Worked:
-    """What came of one source.
-
-    Args:
-        outcome: success, or why not.
-        fetch: the ``fetch`` struct.
-        probe: the ``probe`` struct.
-        members: media files by extension.
-        subtitles: lines in every language.
-        info: the site's metadata.
-        clips: what became of each row, by key, when the source is split or rendered.
-        judged: what steps and conditions say of each sample or clip, by its key.
-        kept: what came of it as the dataset that keeps sources sees it, when there is one.
-        carried: what an earlier run finished, when a retry leaves it as it is.
-        copied: media files of each carried row, by extension.
-    """
-
-    outcome: Outcome = field(default_factory=Outcome)
-    fetch: dict[str, Any] | None = None
-    probe: dict[str, Any] | None = None
-    members: dict[str, MemberFile] = field(default_factory=dict)
-    subtitles: list[Subtitle] = field(default_factory=list)
-    info: Mapping[str, Any] | None = None
-    clips: dict[str, SourceClips] = field(default_factory=dict)
-    judged: dict[str, Judged] = field(default_factory=dict)
-    kept: Worked | None = None
-    carried: Carried | None = None
-    copied: list[dict[str, MemberFile]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Stages:
-    """How many sources are in which stage of a worker right now."""
-
-    fetch: int = 0
-    probe: int = 0
-    write: int = 0
-
-
-class Workbench:
-    """What all sources of a worker share: network, media processes, slots, files and disk budget.
-
-    Args:
-        recipe: what to do.
-        scratch: local folder for work in hand.
-        parent: folder that the media of existing samples lie in; may be empty.
-    """
-
-    def __init__(self, recipe: Recipe, scratch: Path, parent: str = "") -> None:
-        self.recipe = recipe
-        self.parent = parent
-        self.router = Router(recipe.download)
-        self.judge: Judge | None = None
-        """Steps and conditions of the recipe, if it has any."""
-        self.pool = MediaPool(
-            recipe.run.media_processes,
-            deadline_seconds=recipe.run.sample_timeout_seconds,
-            memory_limit_bytes=int(recipe.run.media_memory_bytes),
-        )
-        self.files = ScratchFiles(scratch)
-        self.budget = DiskBudget(int(recipe.run.ahead_bytes))
-        self.slots = asyncio.Semaphore(recipe.download.concurrency)
-        self.unprobed = asyncio.Semaphore(UNPROBED_PER_SLOT * recipe.download.concurrency)
-        """Sources begun and not yet probed. More of them would only wait on disk for a media
-        process, in memory the processor has long forgotten."""
-        self.reading = asyncio.Lock()
-        """Held while rows are read: a source goes through its files with one cursor."""
-        self.stages = Stages()
-
-    async def close(self) -> None:
-        """Release connections and processes."""
-        if self.judge is not None:
-            self.judge.close()
-        self.pool.close()
-        await self.router.close()
-        self.files.remove()
 
 
 class SourceWork:

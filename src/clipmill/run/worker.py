@@ -23,7 +23,7 @@ from clipmill.run.job import Job
 from clipmill.run.output import WorkersPresent
 from clipmill.run.room import is_no_room, no_room
 from clipmill.run.shard_pass import ShardPass
-from clipmill.run.source_work import Workbench
+from clipmill.run.workbench import Workbench
 
 REPORT_SECONDS = 0.5
 

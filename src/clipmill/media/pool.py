@@ -186,7 +186,8 @@ class _MediaProcess:
                 return await answer
         except TimeoutError:
             raise _ProcessLostError(
-                f"the decoder did not get on for {seconds:g} s", "decoder_hung"
+                f"the decoder, or a step beside it, did not get on for {seconds:g} s",
+                "decoder_hung",
             ) from None
         except (EOFError, ConnectionError):
             raise self._lost() from None

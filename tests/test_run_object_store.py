@@ -4,11 +4,13 @@ import pytest
 
 import clipmill
 from clipmill.cli.main import app, guarded
+from clipmill.core.errors import InputError
 from clipmill.dataset.columns import newest_groups
 from clipmill.dataset.verify import verify_dataset
 from clipmill.run.annotate import annotate_dataset
 from clipmill.run.retry import retry_dataset
 from clipmill.steps.load import step_orders
+from select_data import make_dataset, write_shard
 
 HERE = {"allow_private_addresses": True, "quiet": True, "retries": 0}
 
@@ -111,3 +113,23 @@ def test_sources_on_the_store_are_fetched_from_there(bucket, media, tmp_path):
     s3fs.S3FileSystem().put(str(media / "a.mp4"), "clips/in/a.mp4")
     data = clipmill.download([f"{bucket}/in/a.mp4"], tmp_path / "out", quiet=True)
     assert data.sample("00000000")["mp4"] == (media / "a.mp4").read_bytes()
+
+
+def test_a_dataset_on_an_object_store_is_queried_and_selected_there(bucket, tmp_path):
+    import s3fs
+
+    folder = tmp_path / "asked"
+    data = make_dataset(folder)
+    write_shard(folder, "00002", [{"caption": "not seen by any step"}])
+    s3fs.S3FileSystem().put(f"{folder}/", f"{bucket}/asked/", recursive=True)
+    there = clipmill.open(f"{bucket}/asked")
+    sql = "select key, motion.mean, picture.luminance.max, shard from data"
+    assert there.sql(sql).equals(clipmill.open(folder).sql(sql))
+    found = there.select("motion.mean > 0.15", name="moving", order="motion.mean desc")
+    assert found.keys() == ["000010", "000000", "000001"]
+    again = clipmill.open(f"{bucket}/asked").selection("moving")
+    assert again.table(["motion.status"]).num_rows == 3
+    assert data.selections == []
+    s3fs.S3FileSystem().rm(f"{bucket}/asked/00001.parquet")
+    with pytest.raises(InputError, match=r"00001\.parquet"):
+        clipmill.open(f"{bucket}/asked").sql("select key from data")

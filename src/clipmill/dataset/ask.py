@@ -63,7 +63,7 @@ def _bind(query: str, tree: Node, schema: pa.Schema) -> None:
     """
     try:
         with Engine() as engine, told_plainly(shows_line=True):
-            engine.connection.register(DATA, schema.empty_table())
+            engine.add(DATA, pa.Table.from_batches([], schema))
             try_out(engine.connection, query)
     except UserError:
         for ref in column_refs(tree):
@@ -79,7 +79,7 @@ def _binds(sql: str, schema: pa.Schema, columns: list[Path]) -> bool:
     kept = pa.schema([*fields, pa.field("nothing", pa.bool_())])
     try:
         with Engine() as engine, told_plainly():
-            engine.connection.register(DATA, kept.empty_table())
+            engine.add(DATA, pa.Table.from_batches([], kept))
             try_out(engine.connection, sql)
     except UserError:
         return False

@@ -188,11 +188,10 @@ class Choice:
         """All rows that pass in one table, which may lie on disk."""
         position = 0
         for number, rows in enumerate(map(self._counted, found)):
-            places = pa.array(range(position, position + len(rows)), pa.int64())
-            connection.register("more", rows.append_column("position", places))
+            self.relation.engine.add("more", rows)
             begin = "CREATE TEMP TABLE picked AS" if number == 0 else "INSERT INTO picked"
-            connection.execute(f"{begin} SELECT * FROM more")
-            connection.unregister("more")
+            place = f"{position} + row_number() OVER () AS position"
+            connection.execute(f"{begin} SELECT *, {place} FROM more")
             position += len(rows)
 
     def _reduce(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -224,7 +223,7 @@ class Choice:
             return rows.select(["key", "shard"])
         found = rows.select(["key", "shard", "weight"])
         with self.relation.engine.cursor() as connection, told_plainly():
-            connection.register("chosen", found)
+            self.relation.engine.add("chosen", found)
             wrong = f"SELECT count(*), any_value(key) FROM chosen WHERE {_UNKNOWN_WEIGHT}"
             count, key = row_of(connection, wrong)
         if count:

@@ -6,9 +6,13 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from clipmill.core.errors import ClipmillError, InputError, UserError
 from clipmill.core.redact import redact_url
@@ -16,7 +20,6 @@ from clipmill.io.folder import Folder
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 MEMORY_LIMIT = "1GiB"
 """What DuckDB may take before it puts sorts and joins on disk."""
@@ -43,6 +46,8 @@ class Engine:
                 "python_enable_replacements": "false",
             }
         )
+        self._numbers = count()
+        self._added: dict[str, Path] = {}
         self._lock(folder)
 
     def _lock(self, folder: Folder | None) -> None:
@@ -71,6 +76,20 @@ class Engine:
         """Close the connection and remove the scratch folder."""
         self.connection.close()
         self._scratch.cleanup()
+
+    def add(self, name: str, table: pa.Table) -> None:
+        """Make a table known by a name, to all connections.
+
+        It goes through a file, since DuckDB loads pandas, if that is installed, to take an Arrow
+        table.
+        """
+        path = self.scratch / f"{name}-{next(self._numbers)}.parquet"
+        pq.write_table(table, path)
+        if name in self._added:
+            self._added[name].unlink()
+        self._added[name] = path
+        source = f"read_parquet({text(str(path))})"
+        self.cursor().execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM {source}")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same database, for another thread."""
@@ -157,5 +176,6 @@ def text_list(values: list[str]) -> str:
 def sql_types(schema: pa.Schema) -> dict[str, str]:
     """DuckDB's type of each field of an Arrow schema, by name."""
     with Engine() as engine:
-        relation = engine.connection.from_arrow(schema.empty_table())
-        return dict(zip(relation.columns, map(str, relation.types), strict=True))
+        engine.add("typed", pa.Table.from_batches([], schema))
+        found = engine.connection.execute("DESCRIBE typed").fetchall()
+        return {row[0]: row[1] for row in found}

@@ -102,7 +102,7 @@ def _expression(node: Node, text: str, schema: pa.Schema) -> Expression:
 def _type_of(expression: Expression, text: str, schema: pa.Schema) -> pa.DataType:
     """Bind what the user wrote to no rows, so that errors show the line as it was written."""
     with Engine() as engine, told_plainly(shows_line=True):
-        engine.connection.register(DATA, schema.empty_table())
+        engine.add(DATA, pa.Table.from_batches([], schema))
         # In a WHERE, neither aggregates nor UNNEST would be taken.
         bound = f"SELECT {expression.sql} FROM {DATA} WHERE (\n{text}\n) IS NOT NULL"
         try_out(engine.connection, bound)
@@ -112,7 +112,9 @@ def _type_of(expression: Expression, text: str, schema: pa.Schema) -> pa.DataTyp
 
 def _values(sql: str, columns: Sequence[Path], table: pa.Table) -> list[bool | None]:
     with Engine() as engine, told_plainly():
-        engine.connection.register("rows", table.append_column("", pa.nulls(len(table))))
+        names = dict.fromkeys(path[0] for path in columns)
+        counted = pa.array(range(len(table)), pa.int64())  # so that there is a column in any case
+        engine.add("rows", table.select(list(names)).append_column("clipmill_row", counted))
         listed = projection("r", tree_of(columns), table.schema, table.schema, {}) or ["1 AS one"]
         scan = f"SELECT {', '.join(listed)} FROM rows AS r"
         found = engine.connection.sql(f"SELECT {sql} FROM ({scan}) AS {DATA}")

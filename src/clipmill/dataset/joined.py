@@ -62,12 +62,13 @@ def selected_table(selection: Selection, columns: Sequence[str] | None) -> pa.Ta
 
         def read(connection: duckdb.DuckDBPyConnection, number: int) -> pa.Table:
             shards = pa.array(relation.chunks[number], pa.string())
-            connection.register("wanted", wanted.filter(pc.is_in(wanted["shard"], shards)))
+            here = f"wanted{number}"
+            engine.add(here, wanted.filter(pc.is_in(wanted["shard"], shards)))
             scan = relation.scan(number, [("key",), (SHARD,), *paths.values()])
             return table_of(
                 connection,
                 f"SELECT place AS clipmill_place, {_listed(paths)} FROM ({scan}) AS {DATA} "
-                f"JOIN wanted ON {DATA}.key = wanted.key AND {DATA}.{SHARD} = wanted.shard",
+                f"JOIN {here} ON {DATA}.key = {here}.key AND {DATA}.{SHARD} = {here}.shard",
             )
 
         found = pa.concat_tables(relation.over_chunks(read), promote_options="permissive")

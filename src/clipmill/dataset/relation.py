@@ -72,7 +72,7 @@ class Relation:
             return distinct[0]
         with self.engine.cursor() as connection, told_plainly(self.dataset.folder.url):
             for number, schema in enumerate(distinct):
-                connection.register(f"part{number}", schema.empty_table())
+                self.engine.add(f"part{number}", pa.Table.from_batches([], schema))
             parts = (f"SELECT * FROM part{number}" for number in range(len(distinct)))
             return table_of(connection, " UNION ALL BY NAME ".join(parts)).schema
 
@@ -150,7 +150,7 @@ class Relation:
                 f"POSITIONAL JOIN read_parquet({text_list(files)}, file_row_number = true)"
                 f" AS {alias}"
             )
-            guards.append(f"b.{_ROW} IS DISTINCT FROM {alias}.{_ROW}")
+            guards.append(f"b.{_ROW} = {alias}.{_ROW}")
         if SHARD in tree and SHARD not in self.base.names:
             selected.append(f"parse_filename(b.{_FILE}, true) AS {SHARD}")
         files = [self.dataset.folder.url_of(self.dataset.table_path(shard)) for shard in shards]
@@ -158,7 +158,7 @@ class Relation:
         where = ""
         if guards:
             told = "Tables of column groups do not have the rows of their shards."
-            where = f"WHERE CASE WHEN {' OR '.join(guards)} THEN error('{told}') ELSE true END"
+            where = f"WHERE CASE WHEN {' AND '.join(guards)} THEN true ELSE error('{told}') END"
         columns = ", ".join(selected) or "true AS nothing"
         return f"SELECT {columns} FROM {source} AS b {' '.join(joins)} {where}"
 
@@ -171,7 +171,7 @@ class Relation:
 
     def empty(self) -> pa.Table:
         """No rows, with all columns: to try queries on."""
-        return self.schema.empty_table()
+        return pa.Table.from_batches([], self.schema)
 
     def _base_schema(self, connection: duckdb.DuckDBPyConnection, number: int) -> pa.Schema:
         files = []

@@ -174,7 +174,7 @@ def open_selection(dataset: Dataset, name: str) -> Selection:
 def no_rows(*, weighted: bool) -> pa.Table:
     """An empty selection."""
     weight = [pa.field("weight", pa.float64())] if weighted else []
-    return pa.schema([*_KEYS, *weight]).empty_table()
+    return pa.Table.from_batches([], pa.schema([*_KEYS, *weight]))
 
 
 class SelectionWriter:

@@ -76,7 +76,7 @@ class StandIns:
                     if is_stale
                     else _nulls(schema, rows)
                 )
-                path = self.scratch / f"{len(self._made)}.parquet"
+                path = self.scratch / f"stand-in-{len(self._made)}.parquet"
                 pq.write_table(table, path)
                 self._made[identity] = str(path)
             return self._made[identity]

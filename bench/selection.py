@@ -4,13 +4,15 @@
 
 The dataset has 10,000 rows a shard, a table as `clipmill download` writes it, and two column
 groups with raw values of ten frames; 3 % of rows and of cells failed. Eight shards are made; the
-others are hard links to them, so keys repeat. Every measurement runs in a fresh process, imports left out, by turns
-with a bare DuckDB query over the same files, which only counts. The dataset is removed afterwards.
+others are hard links to them, so keys repeat. Every measurement runs in a fresh process, imports
+left out, by turns with a bare DuckDB query over the same files, which only counts. The dataset is
+removed afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -156,13 +158,8 @@ def bare(folder: Path) -> int:
 
 def load() -> None:
     """Import everything beforehand: start-up is another matter."""
-    import duckdb
-
-    import clipmill.api
-    import clipmill.dataset.ask
-    import clipmill.dataset.select
-
-    assert clipmill.api and duckdb
+    for name in ("clipmill.api", "clipmill.dataset.ask", "clipmill.dataset.select", "duckdb"):
+        importlib.import_module(name)
 
 
 def run(folder: Path, case: str) -> int:

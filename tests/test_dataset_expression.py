@@ -120,6 +120,8 @@ def test_what_is_wrong_is_said_with_its_place(text, told):
         "motion.mean > $limit",
         "select key from data",
         "copy data to '/tmp/x'",
+        "key = 'a\0b'",
+        "key = 'a\ud800b'",
     ],
 )
 def test_a_condition_is_about_one_row_and_nothing_else(text):
@@ -140,5 +142,7 @@ def test_values_and_orders_are_parsed_alike():
 
 def test_a_value_that_cannot_be_worked_out_is_the_users_error():
     table = pa.table({"caption": ["1", "x"]})
+    with pytest.raises(UserError, match=r"^too dark$"):
+        evaluate(parse_condition("error('too dark')::boolean", table.schema), table)
     with pytest.raises(UserError, match="Could not convert string 'x'"):
         evaluate(parse_condition("caption::int = 1", table.schema), table)

@@ -251,3 +251,19 @@ def test_the_command_stats_shows_distributions_and_thresholds(data, capsys):
     assert guarded(lambda: app(["stats", folder, "--below", "1"])) == 2
     assert guarded(lambda: app(["stats", folder, "probe"])) == 2
     assert "probe.width" in capsys.readouterr().err
+
+
+def test_columns_of_the_input_may_be_called_as_they_like(tmp_path):
+    named = {"shard": "s", "data": {"x": 1}, "select": 2, 'q"': 3, "ok": 4, "code": 5, "ms": 6}
+    write_shard(tmp_path, "00000", [{**named, "weird": 1}, {**named, "weird": 2}])
+    data = clipmill.open(tmp_path)
+    found = data.select(
+        'data.x = 1 and "select" = 2 and "q""" = 3 and ok = 4 and code = 5 and ms = 6 '
+        "and shard = 's' and weird = 2"
+    )
+    assert found.rows.to_pydict() == {"key": ["000001"], "shard": ["00000"]}
+    assert found.table(["shard", "data.x", "weird"]).to_pylist() == [
+        {"shard": "s", "data.x": 1, "weird": 2}
+    ]
+    asked = data.select("select key, shard from data where weird = 1")
+    assert asked.rows.to_pydict() == {"key": ["000000"], "shard": ["00000"]}

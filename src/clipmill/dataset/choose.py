@@ -19,7 +19,7 @@ from clipmill.dataset.expression import (
     parse_value,
 )
 from clipmill.dataset.funnel import Amount, Funnel, length_ms
-from clipmill.dataset.relation import SHARD, Relation
+from clipmill.dataset.relation import PLACE, Relation
 from clipmill.dataset.selection import no_rows
 from clipmill.dataset.sql_tree import DATA
 
@@ -142,14 +142,14 @@ class Choice:
         """The numbers of one chunk for the funnel, and its rows that pass."""
         schema = self.relation.schema
         has_status = "status" in schema.names
-        paths = {("key",), (SHARD,), *self._length_columns, *self.funnel.columns}
+        paths = {("key",), (PLACE,), *self._length_columns, *self.funnel.columns}
         paths |= {("status",)} if has_status else set()
         paths |= {(self.source,)} if self.source else set()
         for expression in self._expressions():
             paths |= set(expression.columns)
         scan = self.relation.scan(number, paths)
         ok = f"({DATA}.status = 'success') IS true" if has_status else "true"
-        own = {"key": f"{DATA}.key", "shard": f"{DATA}.{SHARD}", **self._own()}
+        own = {"key": f"{DATA}.key", "shard": f"{DATA}.{PLACE}", **self._own()}
         told = [f"{ok} AS ok", f"{self._length} AS ms", *self.funnel.truths()]
         told += [f"{value} AS {name}" for name, value in own.items()]
         kept = ", ".join(f"CASE WHEN code = 0 THEN {name} END AS {name}" for name in own)

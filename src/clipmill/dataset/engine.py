@@ -132,7 +132,12 @@ def told_plainly(place: str = "", *, shows_line: bool = False) -> Iterator[None]
     except (duckdb.IOException, duckdb.HTTPException, duckdb.InvalidInputException) as error:
         if isinstance(cause := error.__cause__, ClipmillError):
             raise cause from error
-        raise InputError(f"{redact_url(place)} cannot be read: {_sentence(error)}") from error
+        if place and (
+            ".parquet" in str(error) or not isinstance(error, duckdb.InvalidInputException)
+        ):
+            told = f"{redact_url(place)} cannot be read: {_sentence(error)}"
+            raise InputError(told) from error
+        raise UserError(_sentence(error, shows_line=shows_line)) from error
     except duckdb.OutOfMemoryException as error:
         raise UserError(
             f"The query needs more than {MEMORY_LIMIT} and the room for temporary files: "

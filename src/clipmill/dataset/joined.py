@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clipmill.core.errors import InputError
 from clipmill.core.words import counted
 from clipmill.dataset.engine import Engine, quoted, table_of
-from clipmill.dataset.relation import SHARD, Relation
+from clipmill.dataset.relation import PLACE, Relation
 from clipmill.dataset.resolve import Path, resolve
 from clipmill.dataset.sql_tree import DATA, ColumnRef
 
@@ -64,11 +64,11 @@ def selected_table(selection: Selection, columns: Sequence[str] | None) -> pa.Ta
             shards = pa.array(relation.chunks[number], pa.string())
             here = f"wanted{number}"
             engine.add(here, wanted.filter(pc.is_in(wanted["shard"], shards)))
-            scan = relation.scan(number, [("key",), (SHARD,), *paths.values()])
+            scan = relation.scan(number, [("key",), (PLACE,), *paths.values()])
             return table_of(
                 connection,
                 f"SELECT place AS clipmill_place, {_listed(paths)} FROM ({scan}) AS {DATA} "
-                f"JOIN {here} ON {DATA}.key = {here}.key AND {DATA}.{SHARD} = {here}.shard",
+                f"JOIN {here} ON {DATA}.key = {here}.key AND {DATA}.{PLACE} = {here}.shard",
             )
 
         found = pa.concat_tables(relation.over_chunks(read), promote_options="permissive")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SHARD = "shard"
 """The column that says which shard a row lies in, unless the table has one of that name."""
+PLACE = "clipmill_shard"
+"""The same under a name that no table has; for our own use."""
 CHUNK_ROWS = 1_000_000
 CHUNK_SHARDS = 128
 _ROW = "file_row_number"
@@ -151,8 +153,9 @@ class Relation:
                 f" AS {alias}"
             )
             guards.append(f"b.{_ROW} = {alias}.{_ROW}")
-        if SHARD in tree and SHARD not in self.base.names:
-            selected.append(f"parse_filename(b.{_FILE}, true) AS {SHARD}")
+        for name in (SHARD, PLACE):
+            if name in tree and name not in self.base.names:
+                selected.append(f"parse_filename(b.{_FILE}, true) AS {name}")
         files = [self.dataset.folder.url_of(self.dataset.table_path(shard)) for shard in shards]
         source = _read_base(files)
         where = ""

@@ -15,7 +15,7 @@ from clipmill.dataset.ask import asked
 from clipmill.dataset.choose import Choice, Options
 from clipmill.dataset.engine import Engine, row_of
 from clipmill.dataset.funnel import Amount, Funnel, length_ms
-from clipmill.dataset.relation import SHARD, Relation
+from clipmill.dataset.relation import PLACE, SHARD, Relation
 from clipmill.dataset.selection import Selection, SelectionWriter, no_rows
 from clipmill.dataset.sql_tree import DATA
 
@@ -118,12 +118,13 @@ class _Queried(_Chosen):
                     f"The query gives no column 'key', but {', '.join(names)}. Select key, too."
                 )
             connection.execute(f"CREATE TEMP TABLE asked AS {sql}")
-            places = self.relation.whole([("key",), (SHARD,), *columns])
+            places = self.relation.whole([("key",), (PLACE,), *columns])
             connection.execute(
-                f"CREATE TEMP TABLE places AS SELECT key, {SHARD} AS shard, {length} AS ms FROM "
+                f"CREATE TEMP TABLE places AS SELECT key, {PLACE} AS shard, {length} AS ms FROM "
                 f"({places}) AS {DATA} WHERE key IN (SELECT key FROM asked)"
             )
-            same = "a.key = p.key AND a.shard = p.shard" if "shard" in names else "a.key = p.key"
+            tells_shard = SHARD in names and SHARD not in self.relation.base.names
+            same = "a.key = p.key AND a.shard = p.shard" if tells_shard else "a.key = p.key"
             is_ordered = re.search(r"\border\s+by\b", self.query, re.IGNORECASE)
             weight = ", arg_min(CAST(a.weight AS DOUBLE), a.rowid) AS weight"
             connection.execute(

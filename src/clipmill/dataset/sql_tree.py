@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipmill.core.errors import InputError
+from clipmill.core.redact import plain_text
 
 DATA = "data"
 """What queries call the dataset."""
@@ -104,6 +105,8 @@ class Parser:
     def _select(self, before: str, text: str, after: str) -> Node:
         if not text.strip():
             raise InputError("The query is empty.")
+        if plain_text(text) != text or "\0" in text:
+            raise InputError("The query is not UTF-8 text, or has a zero byte in it.")
         call = "SELECT json_serialize_sql(?)"
         ((told,),) = self._connection.execute(call, [f"{before}{text}{after}"]).fetchall()
         tree = json.loads(told)

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := ytdlp,s3,hf,scenes,cv,asr,ocr,language,tfrecord,wandb
+EXTRAS := ytdlp,s3,hf,scenes,cv,asr,language,tfrecord,wandb
 PYTEST_WORKERS ?= 2
 
 # The -c makes every install the one that was tested.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clipmill.cli.steps import STATISTICS
 from clipmill.core.registry import names
 from clipmill.steps.describe import describe_step
 from clipmill.steps.load import GROUP
@@ -21,7 +22,6 @@ for each frame or pair that was looked at: `picture.luminance.mean`.
 | step | cost | says |
 |---|---|---|
 """
-_STATISTICS = "struct<mean:"
 
 
 def steps_page() -> str:
@@ -43,6 +43,6 @@ def _section(step: dict[str, Any]) -> str:
         ]
     lines += ["", "| column | type | unit | meaning |", "|---|---|---|---|"]
     for one in step["columns"]:
-        kind = "statistics" if one["type"].startswith(_STATISTICS) else f"`{one['type']}`"
+        kind = "statistics" if one["type"].startswith(STATISTICS) else f"`{one['type']}`"
         lines.append(f"| `{one['name']}` | {kind} | {one['unit']} | {one['description']} |")
     return "\n".join(lines) + "\n"

@@ -9,6 +9,9 @@ import typer
 
 from clipmill.cli.options import AsJson, Debug
 
+STATISTICS = "struct<mean:"
+"""How the type begins of a score that has its mean, least, greatest, p10 and first beside it."""
+
 
 def command(
     names: Annotated[
@@ -57,5 +60,8 @@ def _in_full(step: dict[str, Any]) -> list[str]:
     lines.append("  columns:")
     for one in step["columns"]:
         unit = f" [{one['unit']}]" if one["unit"] else ""
-        lines.append(f"    {one['name']}: {one['type']}{unit}   {one['description']}")
+        kind = "statistics" if one["type"].startswith(STATISTICS) else one["type"]
+        lines.append(f"    {one['name']}: {kind}{unit}   {one['description']}")
+    if any(one["type"].startswith(STATISTICS) for one in step["columns"]):
+        lines.append("  statistics: mean, min, max, p10, first, and the raw values")
     return [*lines, ""]

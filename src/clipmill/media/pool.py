@@ -186,8 +186,7 @@ class _MediaProcess:
                 return await answer
         except TimeoutError:
             raise _ProcessLostError(
-                f"the decoder, or a step beside it, did not get on for {seconds:g} s",
-                "decoder_hung",
+                f"decoder or step did not get on for {seconds:g} s", "decoder_hung"
             ) from None
         except (EOFError, ConnectionError):
             raise self._lost() from None

@@ -98,6 +98,7 @@ def prepare(folder: Path, origin: Origin) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", PAGES)
 def test_every_example_of_a_page_runs(name: str, tmp_path: Path) -> None:
     videos, folder = tmp_path / "videos", tmp_path / "reader"

@@ -26,6 +26,7 @@ PAGES = (
     "docs/clips.md",
     "docs/annotate.md",
     "docs/select.md",
+    "docs/export.md",
     "docs/python.md",
     "docs/recipes.md",
     "docs/errors.md",

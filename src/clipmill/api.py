@@ -10,7 +10,7 @@ from typing import Any
 from clipmill.core.config import parse_config
 from clipmill.core.errors import RunError, UserError
 from clipmill.core.words import as_keywords, counted
-from clipmill.dataset import dataset
+from clipmill.dataset import dataset, selection
 from clipmill.run.prepare import Mode
 from clipmill.run.recipe import Recipe
 from clipmill.run.runner import RunReport, run_recipe
@@ -66,7 +66,7 @@ class Dataset(dataset.Dataset):
             mode: ``auto`` starts or goes on, ``resume``, ``overwrite`` or ``extend``.
             quiet: show no progress.
             **settings: any setting of a recipe's ``render``, ``source``, ``write`` and ``run``,
-                such as ``short_side=360, fps=24, format="files"``.
+                such as ``short_side=360, fps=24, selection="keepers", format="files"``.
 
         Raises:
             UserError: nothing was written.
@@ -74,6 +74,34 @@ class Dataset(dataset.Dataset):
         """
         settings.setdefault("precision", "exact")
         return _made(self.folder.url, output, settings, mode=mode, quiet=quiet)
+
+    def select(
+        self, query: str, *, name: str | None = None, overwrite: bool = False, **options: Any
+    ) -> Selection:
+        """Select samples by a condition, without copying them.
+
+        Args:
+            query: a condition on successful rows, such as ``motion.mean > 0.3``; or a whole query
+                that gives ``key``: ``select key from data where ...``.
+            name: to save it under. Default: it is not saved.
+            overwrite: replace a selection of that name that says something else.
+            **options: ``order``, ``limit``, ``per_source``, ``sample``, ``seed`` and ``weight``;
+                see ``clipmill.dataset.choose.Options``.
+
+        Raises:
+            UserError: the query or an option is wrong, or there is another one of that name.
+        """
+        found = super().select(query, name=name, overwrite=overwrite, **options)
+        rows = found.rows if name is None else None  # those of a saved one are read when needed
+        return Selection(self, found.facts, rows, name)
+
+    def selection(self, name: str) -> Selection:
+        """A saved selection.
+
+        Raises:
+            InputError: there is none of that name, or it is damaged.
+        """
+        return Selection(self, super().selection(name).facts, name=name)
 
     def annotate(
         self,
@@ -127,6 +155,25 @@ class Dataset(dataset.Dataset):
         for shard, reason in report.shards_failed.items():
             raise RunError(f"Shard {shard} could not be finished: {reason}. Run the same again.")
         return Dataset(self.folder.url)
+
+
+class Selection(selection.Selection):
+    """Chosen samples of a dataset, to look at, load or export."""
+
+    def export(self, output: str | os.PathLike[str], **settings: Any) -> Dataset:
+        """Make files of the selected samples, as ``Dataset.export`` does.
+
+        Args:
+            output: folder of the dataset; local path or fsspec URL.
+            **settings: those of ``Dataset.export``.
+
+        Raises:
+            UserError: nothing was written; or the selection was not saved under a name.
+            RunError: the run stopped, or shards could not be finished.
+        """
+        if self.name is None:
+            raise UserError("Only a saved selection can be exported: select it with name=...")
+        return Dataset(self.dataset.folder.url).export(output, selection=self.name, **settings)
 
 
 def download(

@@ -52,5 +52,5 @@ def _download(
 command = add_options(
     _download,
     [SourceSpec, FetchOptions, ProbeOptions, WriteSpec, RunSpec],
-    leave_out=[*LOCATIONS, "parent", "to", "executor"],
+    leave_out=[*LOCATIONS, "parent", "selection", "columns", "to", "executor"],
 )

@@ -16,13 +16,16 @@ from clipmill.core.config import fingerprint
 from clipmill.core.errors import RecipeError
 from clipmill.core.keys import sample_uid
 from clipmill.core.redact import redact_url
+from clipmill.dataset.columns import newest_groups
 from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
 from clipmill.io.layout import RUN_FOLDER
+from clipmill.run.chosen_rows import ChosenRows
 from clipmill.run.recipe import Recipe
 from clipmill.sources.base import MEDIA_COLUMN, Part, Source
 from clipmill.sources.columns import Columns
 from clipmill.sources.open import open_source
+from clipmill.sources.samples import SampleSource
 from clipmill.sources.shard_plan import ShardPlan, plan_rows, plan_shards, source_fingerprint
 
 FILES_TOLD = 1000
@@ -41,6 +44,7 @@ class Input:
             named from there.
         fingerprint: changes when the rows or the column choices do.
         extension_of: fingerprint of the whole input, when the plan covers only its new rows.
+        provenance: which selection and column groups of a dataset were taken.
     """
 
     source: Source
@@ -49,6 +53,7 @@ class Input:
     location: list[str]
     fingerprint: str
     extension_of: str | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
     files: list[dict[str, Any]] = field(default_factory=list)
 
     def entry(self, inputs: list[dict[str, Any]], output: Folder) -> dict[str, Any]:
@@ -64,6 +69,7 @@ class Input:
             "location": self.location,
             "fingerprint": self.fingerprint,
             "extension_of": self.extension_of,
+            **self.provenance,
             "files": self.files,
             "rows": self.plan.rows,
             "shards": self.plan.shards,
@@ -145,6 +151,19 @@ def _open(
         as_samples=recipe.makes_clips,
         parent=recipe.source.parent,
     )
+    if isinstance(source, SampleSource) and _chooses(recipe, source):
+        source = ChosenRows(
+            source.place,
+            columns,
+            recipe.source.parent,
+            selection=recipe.source.selection,
+            carried=recipe.source.columns,
+        )
+    elif recipe.source.selection is not None or recipe.source.columns is not None:
+        raise RecipeError(
+            "source.selection and source.columns are of a dataset that is exported, split or "
+            "rendered, and this input is none."
+        )
     plan = plan_shards(source, recipe.write.samples_per_shard, columns.group_by_url)
     files = [
         {"url": redact_url(file.url), "rows": file.rows, "size": file.size, "version": file.version}
@@ -156,8 +175,17 @@ def _open(
         kind=kind,
         location=location,
         fingerprint=source_fingerprint(source),
+        provenance=source.provenance if isinstance(source, ChosenRows) else {},
         files=files,
     )
+
+
+def _chooses(recipe: Recipe, source: SampleSource) -> bool:
+    """Whether only some samples of a dataset are taken, or columns of steps come along."""
+    asked = recipe.source.selection is not None or recipe.source.columns is not None
+    if recipe.split is not None and not asked:
+        return False  # what was measured of a whole is not so of its parts
+    return asked or bool(source.place and newest_groups(Folder(source.place)))
 
 
 def _lasting(place: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ByteSize, Field, field_validator, model_validator
 
 from clipmill.core.config import Config, PositiveBytes, fingerprint, parse_config
 from clipmill.core.edit import Edit
@@ -21,6 +21,15 @@ from clipmill.sources.columns import Columns
 from clipmill.steps.split.options import SplitOptions
 
 LOCATIONS = ("path", "table", "folder", "shards", "hub")
+
+
+def _read_list(value: Any) -> Any:
+    """Accept ``a,b``, as a command line gives it."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, (list, tuple)):
+        return tuple(part.strip() for text in value for part in str(text).split(","))
+    return value
 
 
 class SourceSpec(Columns):
@@ -39,6 +48,12 @@ class SourceSpec(Columns):
     parent: str | None = None
     """Where the dataset or folder lies now that virtual clips were split from. Default: where it
     lay then."""
+    selection: str | None = None
+    """Name of a selection of the dataset: only its samples are taken, in the dataset's order, and
+    its weights come along as the column `weight`. Default: all samples."""
+    columns: Annotated[tuple[str, ...] | None, BeforeValidator(_read_list)] = None
+    """Columns of steps to take along under flat names, such as `motion,picture.luminance`; `none`
+    for none. Default: in exports every number, truth value and text of each step's newest group."""
 
     @property
     def given(self) -> tuple[str | None, Any]:

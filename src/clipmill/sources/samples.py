@@ -25,6 +25,7 @@ from clipmill.sources.base import (
     Part,
 )
 from clipmill.sources.columns import Columns
+from clipmill.sources.paths import is_folder
 from clipmill.sources.shards import ShardSource
 from clipmill.sources.streams import is_local, reading
 from clipmill.sources.table_columnar import open_parquet
@@ -76,6 +77,8 @@ class SampleSource(ShardSource):
         parent: str | None = None,
     ) -> None:
         super().__init__(given, columns)
+        self.place = self._where if is_folder(self._where) else ""
+        """The dataset's folder; empty for single shards."""
         self._parent = (parent or _recorded_parent(self._where)).rstrip("/")
         self._kept: dict[int, npt.NDArray[np.int64] | None] = {}
 
@@ -116,6 +119,11 @@ class SampleSource(ShardSource):
             table = self._shards[file].table
             self._kept[file] = _successes(table) if table else self._there(file)
         return self._kept[file]
+
+    def shard_name(self, file: int) -> str:
+        """Name of a shard."""
+        shard = self._shards[file]
+        return posixpath.basename(shard.table or shard.archive or "").rpartition(".")[0]
 
     def _there(self, file: int) -> npt.NDArray[np.int64]:
         tar = self._bare[self._numbers[file]]

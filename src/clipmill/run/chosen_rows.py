@@ -1,0 +1,276 @@
+"""Samples of a dataset as an export takes them: those of a selection, with columns of steps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from clipmill.core.config import fingerprint
+from clipmill.core.errors import InputError
+from clipmill.core.registry import nearest
+from clipmill.core.words import counted
+from clipmill.dataset.columns import AFTER, MARKED, ColumnGroup, newest_groups, row_marks
+from clipmill.dataset.dataset import Dataset
+from clipmill.dataset.selection import Selection
+from clipmill.io.folder import Folder
+from clipmill.sources.base import InputFile, Part
+from clipmill.sources.columns import Columns
+from clipmill.sources.samples import SampleSource
+
+WEIGHT = "weight"
+NO_COLUMNS = ("none",)
+_log = logging.getLogger(__name__)
+_OWN = frozenset({"key", "mark", *(name for name, _ in AFTER)})
+
+
+class ChosenRows(SampleSource):
+    """Samples of a dataset that a selection names, under their own keys, in the dataset's order.
+
+    Columns of steps come along under flat names, such as ``motion_mean``, in place of columns that
+    are called so; so does the selection's ``weight``.
+
+    Args:
+        folder: the dataset's.
+        columns: which columns mean what.
+        parent: where the parent of a dataset of virtual clips lies now. Default: where it lay.
+        selection: whose samples are taken. Default: all that are there.
+        carried: steps, columns or fields to take along, such as ``motion`` or
+            ``picture.luminance``; ``none`` for none. Default: every number, truth value and text
+            that the newest group of each step has.
+
+    Raises:
+        InputError: the selection is empty or of samples that are gone, or there is no such column.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        columns: Columns | None = None,
+        parent: str | None = None,
+        *,
+        selection: str | None = None,
+        carried: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(folder, columns, parent)
+        dataset = Dataset(folder)
+        self._folder = dataset.folder
+        self._shard_names = [self.shard_name(number) for number in range(len(self._shards))]
+        self._states = {name: dataset.state(name) for name in self._shard_names}
+        self._leaves = _leaves(dataset.folder, carried)
+        self._weights: dict[int, npt.NDArray[np.float64]] = {}
+        self.provenance: dict[str, Any] = {"columns": sorted({leaf.group for leaf in self._leaves})}
+        """What of the dataset was taken, for the description of what is made of it."""
+        if selection is not None:
+            self._choose(dataset.selection(selection))
+
+    def files(self) -> Sequence[InputFile]:
+        """Shards, whose versions also tell of the selection and of the carried columns."""
+        told = fingerprint(self.provenance)
+        groups = [ColumnGroup(self._folder, name) for name in self.provenance["columns"]]
+        return [
+            replace(file, version=f"{file.version} {told} {self._written(groups, number)}")
+            for number, file in enumerate(super().files())
+        ]
+
+    def schema(self) -> pa.Schema:
+        """Names and types of the rows."""
+        return self._with_more(super().schema().empty_table(), 0, np.empty(0, np.int64)).schema
+
+    def read(self, part: Part) -> pa.Table:
+        """Chosen samples of one part of one shard."""
+        kept = self.row_numbers(part.file)
+        numbers = np.arange(part.start, part.start + part.count, dtype=np.int64)
+        rows = numbers if kept is None else kept[numbers]
+        return self._with_more(super().read(part), part.file, rows, places=numbers)
+
+    def _choose(self, selection: Selection) -> None:
+        """Keep the numbers of the selected rows of each shard, and their weights."""
+        if not len(selection):
+            raise InputError(
+                f"The selection {selection.name!r} of {self._folder.url} is empty, so there is "
+                "nothing to export."
+            )
+        if changed := selection.changed_shards():
+            _log.warning(
+                "%s of %s changed since the selection %r was made.",
+                counted(len(changed), "shard"),
+                self._folder.url,
+                selection.name,
+            )
+        chosen = dict(selection.by_shard())
+        gone = 0
+        for number, shard in enumerate(self._shard_names):
+            if (rows := chosen.get(shard)) is None:
+                self._kept[number] = np.empty(0, np.int64)
+                continue
+            present = selection.dataset.shard_table(shard, ["key"])["key"]
+            keys = rows.column("key").to_pylist()
+            gone += self._keep(number, present, keys, _weights_of(rows))
+        if gone:
+            raise InputError(
+                f"{counted(gone, 'sample')} of the selection {selection.name!r} cannot be "
+                f"exported: failed, or gone from {self._folder.url} since. Make the selection "
+                "again with --overwrite."
+            )
+        self.provenance["selection"] = {
+            "name": selection.name,
+            "query": selection.facts["query"],
+            "options": selection.facts["options"],
+            "rows": len(selection),
+            "funnel": selection.funnel,
+            "fingerprint": fingerprint([selection.facts, selection.rows.to_pydict()]),
+        }
+
+    def _keep(
+        self,
+        number: int,
+        present: pa.ChunkedArray[Any],
+        keys: Sequence[Any],
+        weights: Sequence[float] | None,
+    ) -> int:
+        """Choose rows of a shard, which has these keys; how many of those wanted are not there."""
+        there = super().row_numbers(number)
+        present = present if there is None else present.take(pa.array(there, pa.int64()))
+        wanted = dict.fromkeys(keys)
+        mask = pc.is_in(present, pa.array(list(wanted), pa.string())).to_numpy(zero_copy_only=False)
+        places = np.flatnonzero(mask)
+        self._kept[number] = places if there is None else there[places]
+        if weights is not None:
+            of = dict(zip(keys, weights, strict=True))
+            found = present.take(pa.array(places, pa.int64())).to_pylist()
+            self._weights[number] = np.array([of[key] for key in found], np.float64)
+        return len(wanted) - len(places)
+
+    def _with_more(
+        self,
+        rows: pa.Table,
+        file: int,
+        numbers: npt.NDArray[np.int64],
+        places: npt.NDArray[np.int64] | None = None,
+    ) -> pa.Table:
+        more: dict[str, Any] = {}
+        for group in dict.fromkeys(leaf.group for leaf in self._leaves):
+            leaves = [leaf for leaf in self._leaves if leaf.group == group]
+            cells = self._cells(group, leaves, file)
+            for leaf in leaves:
+                column: Any = pa.nulls(len(numbers), leaf.type)  # type: ignore[call-overload]
+                if cells is not None:
+                    column = leaf.of(cells).take(pa.array(numbers, pa.int64()))
+                more[leaf.name] = column
+        if self._has_weights:
+            weights = self._weights.get(file, np.empty(0))
+            more[WEIGHT] = pa.array(weights[places] if places is not None else [], pa.float64())
+        kept = rows.drop_columns([name for name in rows.column_names if name in more])
+        for name, column in more.items():
+            kept = kept.append_column(name, column)
+        return kept
+
+    @property
+    def _has_weights(self) -> bool:
+        return bool(self._weights)
+
+    def _cells(self, group: str, leaves: Sequence[Leaf], file: int) -> pa.Table | None:
+        """What a step says of the rows of a shard, in their order; nothing of rows that changed."""
+        shard = self._shard_names[file]
+        found = ColumnGroup(self._folder, group)
+        names = list(dict.fromkeys(leaf.path[0] for leaf in leaves))
+        table = found.shard_table(shard, ["key", "mark", *names])
+        held = found.cells(shard)
+        if table is None or held is None or held.state == self._states[shard]:
+            return table
+        data = Dataset(self._folder.url)
+        marked = [name for name in data.schema(shard).names if name in MARKED]
+        now = data.shard_table(shard, marked)
+        known = zip(table["key"].to_pylist(), table["mark"].to_pylist(), strict=True)
+        places = {pair: place for place, pair in enumerate(known)}
+        rows = zip(now["key"].to_pylist(), row_marks(now), strict=True)
+        return table.take(pa.array([places.get(pair) for pair in rows], pa.int64()))
+
+    def _written(self, groups: Sequence[ColumnGroup], file: int) -> str:
+        """Changes when what steps say of a shard does."""
+        cells = {group.name: group.cells(self._shard_names[file]) for group in groups}
+        return fingerprint({name: held and held.dump() for name, held in cells.items()})
+
+
+class Leaf:
+    """A column of a step, or a field of one, as it is carried along.
+
+    Args:
+        group: the column group's name.
+        step: the step's.
+        path: name of the column, then of fields in it.
+        kind: its type.
+    """
+
+    def __init__(self, group: str, step: str, path: tuple[str, ...], kind: pa.DataType) -> None:
+        self.group = group
+        self.path = path
+        self.type = kind
+        self.name = "_".join((step, *path))
+        self.dotted = ".".join((step, *path))
+
+    def of(self, cells: pa.Table) -> Any:
+        """Its values."""
+        column: Any = cells.column(self.path[0])
+        return pc.struct_field(column, list(self.path[1:])) if self.path[1:] else column
+
+
+def _leaves(folder: Folder, asked: Sequence[str] | None) -> list[Leaf]:
+    """What is carried of the newest groups."""
+    if asked is not None and tuple(asked) == NO_COLUMNS:
+        return []
+    every = [leaf for group in newest_groups(folder).values() for leaf in _of_group(group)]
+    if asked is None:
+        return [leaf for leaf in every if _is_plain(leaf.type)]
+    chosen: dict[str, Leaf] = {}
+    for name in asked:
+        within = [leaf for leaf in every if leaf.dotted == name]
+        within = within or [
+            leaf for leaf in every if leaf.dotted.startswith(f"{name}.") and _is_plain(leaf.type)
+        ]
+        if not within:
+            raise InputError(
+                f"{folder.url} has no column {name!r} of a step. "
+                f"{nearest(name, [leaf.dotted for leaf in every])}"
+            )
+        chosen.update({leaf.name: leaf for leaf in within})
+    return list(chosen.values())
+
+
+def _of_group(group: ColumnGroup) -> Iterator[Leaf]:
+    names = Folder(group.folder.url_of(group.path(""))).list()
+    table = next((name for name in names if name.endswith(".parquet")), None)
+    if table is None:
+        return
+    with group.folder.open(group.path(table)) as file:
+        schema = pq.read_schema(file)
+    for field in schema:
+        if field.name not in _OWN:
+            yield from _of_field(group, (field.name,), field.type)
+
+
+def _of_field(group: ColumnGroup, path: tuple[str, ...], kind: pa.DataType) -> Iterator[Leaf]:
+    if not pa.types.is_struct(kind):
+        yield Leaf(group.name, group.step, path, kind)
+        return
+    for field in kind:
+        yield from _of_field(group, (*path, field.name), field.type)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_null(kind))
+
+
+def _weights_of(rows: pa.Table) -> list[float] | None:
+    if WEIGHT not in rows.column_names:
+        return None
+    weights: list[float] = rows.column(WEIGHT).to_pylist()  # type: ignore[assignment]
+    return weights

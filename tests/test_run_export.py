@@ -1,0 +1,144 @@
+"""Exports of selections: which rows come, in which order, and what comes along of steps."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import clipmill
+from clipmill.core.errors import InputError, OutputError, RecipeError
+from clipmill.dataset.selection import SELECTIONS_FOLDER
+from clipmill.demo.media import make_video
+from select_data import FLOAT, MOTION, motion, write_cells
+
+PICTURE = pa.schema([("luminance", pa.struct([("mean", FLOAT), ("values", pa.list_(FLOAT))]))])
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory):
+    """Four virtual clips in two shards."""
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "videos").mkdir()
+    for number in range(4):
+        path = folder / "videos" / f"{number}.mp4"
+        make_video(path, seconds=0.4, fps=10, first_number=10 * number)
+    raw = clipmill.download(folder / "videos", folder / "raw", samples_per_shard=2, quiet=True)
+    raw.split(folder / "clips", detector="whole", samples_per_shard=2, quiet=True)
+    return folder / "clips"
+
+
+@pytest.fixture
+def clips(split, tmp_path):
+    """The clips with cells of two steps; one of them failed on one clip."""
+    folder = tmp_path / "clips"
+    shutil.copytree(split, folder)
+    first, second = clipmill.open(folder).shards
+    cells = {first: [motion(0.5), None], second: [motion(0.1), motion(0.9)]}
+    write_cells(folder, "motion-aaaaaa", 1, MOTION, cells)
+    light = [{"luminance": {"mean": number / 10, "values": [0.5]}} for number in range(4)]
+    write_cells(folder, "picture-bbbbbb", 2, PICTURE, {first: light[:2], second: light[2:]})
+    return clipmill.open(folder)
+
+
+def rows(dataset, *columns):
+    return dataset.table(["key", *columns]).to_pylist()
+
+
+def test_a_selection_is_exported_under_its_keys_in_the_datasets_order(clips, tmp_path):
+    best = clips.select(
+        "motion.mean > 0.2", name="best", order="motion.mean desc", weight="motion.mean * 2"
+    )
+    made = best.export(tmp_path / "out", quiet=True)
+    found = rows(made, "weight", "motion_mean", "picture_luminance_mean", "status")
+    assert [row["key"] for row in found] == ["000000_00000", "000011_00000"]
+    assert [row["weight"] for row in found] == pytest.approx([1.0, 1.8], rel=1e-6)
+    assert [row["motion_mean"] for row in found] == pytest.approx([0.5, 0.9], rel=1e-6)
+    assert [row["picture_luminance_mean"] for row in found] == pytest.approx([0.0, 0.3])
+    assert {row["status"] for row in found} == {"success"}
+
+
+def test_the_description_tells_of_the_selection(clips, tmp_path):
+    clips.select("motion.mean > 0.2", name="best").export(tmp_path / "out", quiet=True)
+    told = json.loads((tmp_path / "out" / "dataset.json").read_text())["inputs"][0]
+    assert told["columns"] == ["motion-aaaaaa", "picture-bbbbbb"]
+    chosen = told["selection"]
+    assert (chosen["name"], chosen["rows"]) == ("best", 2)
+    assert chosen["query"] == "motion.mean > 0.2"
+    assert len(chosen["fingerprint"]) == 12
+    assert chosen["funnel"]
+
+
+def test_columns_are_chosen_by_step_column_or_field(clips, tmp_path):
+    def carried(name, columns):
+        made = clips.export(tmp_path / name, columns=columns, quiet=True)
+        return [n for n in made.schema(made.shards[0]).names if n.startswith(("motion", "pict"))]
+
+    assert carried("a", "motion") == ["motion_mean"]
+    assert carried("b", "picture.luminance") == ["picture_luminance_mean"]
+    assert carried("c", ["motion.values", "motion"]) == ["motion_values", "motion_mean"]
+    assert carried("d", "none") == []
+    assert carried("e", None) == ["motion_mean", "picture_luminance_mean"]
+    with pytest.raises(InputError, match="no column 'motoin' of a step"):
+        clips.export(tmp_path / "f", columns="motoin", quiet=True)
+
+
+def test_cells_that_failed_are_null_and_the_json_member_has_the_others(clips, tmp_path):
+    made = clips.export(tmp_path / "out", format="files", quiet=True)
+    assert [row["motion_mean"] for row in rows(made, "motion_mean")][1] is None
+    member = tmp_path / "out" / "00000" / "000000_00000.json"
+    assert json.loads(member.read_text())["motion_mean"] == pytest.approx(0.5)
+
+
+def test_cells_of_rows_that_changed_since_are_not_taken(clips, tmp_path):
+    shard = clips.shards[1]
+    stats = clips.folder.local(f"{shard}_stats.json")
+    stats.write_text(json.dumps({**json.loads(stats.read_text()), "again": 1}))
+    table = pq.read_table(clips.folder.local(f"{shard}.parquet"))
+    uids = pa.array(["another", *table["uid"].to_pylist()[1:]])
+    changed = table.set_column(table.schema.get_field_index("uid"), "uid", uids)
+    pq.write_table(changed, clips.folder.local(f"{shard}.parquet"))
+    made = clipmill.open(clips.folder.url).export(tmp_path / "out", quiet=True)
+    values = [row["motion_mean"] for row in rows(made, "motion_mean")]
+    assert values[2] is None
+    assert values[3] == pytest.approx(0.9)
+
+
+def test_the_same_command_goes_on_and_another_choice_is_another_input(clips, tmp_path):
+    best = clips.select("motion.mean > 0.2", name="best")
+    best.export(tmp_path / "out", quiet=True)
+    best.export(tmp_path / "out", quiet=True)  # nothing to do
+    clips.select("motion.mean > 0.6", name="best", overwrite=True)
+    with pytest.raises(OutputError, match="made from another input"):
+        clips.export(tmp_path / "out", selection="best", quiet=True)
+    write_cells(
+        clips.folder.local(), "motion-cccccc", 3, MOTION, {clips.shards[0]: [motion(1), motion(2)]}
+    )
+    with pytest.raises(OutputError, match="made from another input"):
+        best.export(tmp_path / "out", quiet=True)
+
+
+def test_an_empty_selection_or_one_of_samples_that_are_gone_is_refused(clips, tmp_path):
+    with pytest.raises(InputError, match="no selection 'besst'"):
+        clips.export(tmp_path / "out", selection="besst", quiet=True)
+    empty = clips.select("motion.mean > 5", name="none")
+    with pytest.raises(InputError, match=r"'none' of .* is empty"):
+        empty.export(tmp_path / "out", quiet=True)
+    clips.select("motion.mean > 0.2", name="best")
+    place = clips.folder.local(f"{SELECTIONS_FOLDER}/best.parquet")
+    table = pq.read_table(place)
+    pq.write_table(table.set_column(0, "key", pa.array(["gone", table["key"][1].as_py()])), place)
+    with pytest.raises(
+        InputError,
+        match="1 sample of the selection 'best' cannot be exported: failed, or gone from",
+    ):
+        clips.export(tmp_path / "out", selection="best", quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_dataset_has_no_selections(tmp_path):
+    (tmp_path / "videos").mkdir()
+    make_video(tmp_path / "videos" / "a.mp4", seconds=0.2)
+    with pytest.raises(RecipeError, match="this input is none"):
+        clipmill.download(tmp_path / "videos", tmp_path / "out", selection="best", quiet=True)

@@ -1,0 +1,122 @@
+"""Dense optical flow, as arrays that are kept, in video2dataset's terms."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from clipmill.core.request import Frames
+from clipmill.core.seen import Seen
+from clipmill.steps.base import Annotate, column
+from clipmill.steps.score.opencv import NEEDS, opencv
+
+Array = np.ndarray[Any, Any]
+
+
+class FlowStep(Annotate):
+    """Dense flow between the frames that are looked at: an .npy in a column, with its means.
+
+    The array is what video2dataset's stage ``optical_flow`` writes as ``<key>.npy``: ``(T - 1, H,
+    W, 2)``, in pixels of the size looked at, x first, between each frame and the next one at
+    ``fps``. The columns after it bear that stage's names. Unlike there, luma is luma: red and blue
+    are not taken for each other.
+    """
+
+    name = "flow"
+    needs = NEEDS
+    cost = "heavy"
+
+    detector: str = "cv2"
+    """How flow is found: `cv2`, Farneback's algorithm."""
+    fps: float = Field(2.0, gt=0)
+    """Frames that are looked at, in frames/s."""
+    resize: int = Field(16, ge=2)
+    """Short side of the frames that are looked at, in pixels."""
+    dtype: Literal["fp16", "fp32"] = "fp16"
+    """Precision of the array."""
+
+    @field_validator("detector")
+    @classmethod
+    def _is_built(cls, detector: str) -> str:
+        if detector == "raft":
+            raise ValueError(
+                "raft is not built: its weights come with torchvision, which clipmill does not "
+                "use; take cv2"
+            )
+        if detector != "cv2":
+            raise ValueError("the only detector is cv2")
+        return detector
+
+    @property
+    def columns(self) -> pa.Schema:
+        """See ``Annotate.columns``."""
+        return pa.schema(
+            [
+                column(
+                    "npy",
+                    pa.large_binary(),
+                    "the flow as bytes of an .npy file: (T - 1, H, W, 2), x first",
+                    unit="pixels of the size looked at",
+                ),
+                column(
+                    "mean_optical_flow_magnitude",
+                    pa.float32(),
+                    "mean length of all of the flow; null with fewer than two frames",
+                    unit="pixels of the size looked at",
+                ),
+                column(
+                    "mean_optical_flow_magnitude_per_frame",
+                    pa.list_(pa.float32()),
+                    "mean length of the flow from each frame to the next",
+                    unit="pixels of the size looked at",
+                ),
+                column("optical_flow_fps", pa.float32(), "frames looked at", unit="frames/s"),
+                column(
+                    "optical_flow_downsample_size",
+                    pa.list_(pa.int32()),
+                    "height and width looked at",
+                    unit="pixels",
+                ),
+                column("optical_flow_dtype", pa.string(), "precision of the array: fp16 or fp32"),
+            ]
+        )
+
+    @property
+    def wants(self) -> Frames:
+        """See ``Annotate.wants``."""
+        return Frames(fps=self.fps, short_side=self.resize, pixel_format="gray")
+
+    def annotate(self, batch: Sequence[Seen]) -> Sequence[Mapping[str, Any]]:
+        """See ``Annotate.annotate``."""
+        return [self._flow_of(seen) for seen in batch]
+
+    def _flow_of(self, seen: Seen) -> Mapping[str, Any]:
+        assert seen.frames is not None
+        assert seen.repeats is not None
+        # A frame that is shown at several of the times does not move from one to the next.
+        frames = np.repeat(seen.frames, seen.repeats, axis=0)
+        flow = np.zeros((len(frames) - 1, *frames.shape[1:], 2), np.float32)
+        for number in range(len(flow)):
+            opencv().calcOpticalFlowFarneback(
+                frames[number], frames[number + 1], flow[number], 0.5, 3, 15, 3, 5, 1.2, 0
+            )
+        lengths = np.hypot(flow[..., 0], flow[..., 1]).mean(axis=(1, 2))
+        return {
+            "npy": _npy(flow.astype(np.float16 if self.dtype == "fp16" else np.float32)),
+            "mean_optical_flow_magnitude": lengths.mean() if len(lengths) else None,
+            "mean_optical_flow_magnitude_per_frame": lengths,
+            "optical_flow_fps": self.fps,
+            "optical_flow_downsample_size": frames.shape[1:],
+            "optical_flow_dtype": self.dtype,
+        }
+
+
+def _npy(array: Array) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()

@@ -142,8 +142,8 @@ def rank(clips: Sequence[Path]) -> None:
     print(
         f"\nrank correlation of motion with full-size Farneback over {len(clips)} clips: "
         f"{np.corrcoef(ranks)[0, 1]:.3f}; {pairs} pairs, full size "
-        f"{flow_seconds / pairs * 1e3:.1f} ms a pair, the whole step {step_seconds / pairs * 1e3:.2f}: "
-        f"{flow_seconds / step_seconds:.0f} times less"
+        f"{flow_seconds / pairs * 1e3:.1f} ms a pair, the whole step "
+        f"{step_seconds / pairs * 1e3:.2f}: {flow_seconds / step_seconds:.0f} times less"
     )
 
 

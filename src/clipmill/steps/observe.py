@@ -207,7 +207,8 @@ class _Look:
         if self._step.wants is not None and not self._held.size and not self._has_begun:
             self._cell = Cell("absent")
         elif isinstance(self._step, InStretches):
-            self._pass_on()
+            if self._held.size or not self._has_begun:
+                self._pass_on()
             if self._cell is None:
                 step, memory = self._step, self._memory
                 self._judge(lambda: [step.end(memory)])

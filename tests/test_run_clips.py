@@ -234,6 +234,21 @@ def test_a_virtual_clip_whose_source_became_unreadable_is_still_that_clip(tmp_pa
     assert [row["span"]["start_seconds"] for row in rows] == [0, 1]
 
 
+@pytest.mark.parametrize("steps", [["render"], ["split", "render"]])
+def test_a_source_that_lacks_what_clips_are_made_of_fails_and_is_no_success(tmp_path, steps):
+    (tmp_path / "videos").mkdir()
+    make_video(tmp_path / "videos" / "silent.mp4", seconds=2, audio=None)
+    recipe = {
+        "source": {"path": str(tmp_path / "videos")},
+        **{step: {} for step in steps},
+        "write": {"to": str(tmp_path / "out"), "encode_formats": {"audio": "m4a"}},
+        "run": {"failure_budget": 1},
+    }
+    run_recipe(load_recipe(recipe), quiet=True)
+    rows = clipmill.open(tmp_path / "out").table(["status", "error_class"]).to_pylist()
+    assert rows == [{"status": "failed_to_process", "error_class": "no_audio_stream"}]
+
+
 def test_without_opencv_all_works_that_looks_at_no_picture(videos, tmp_path, monkeypatch):
     lacking = tmp_path / "lacking"
     lacking.mkdir()

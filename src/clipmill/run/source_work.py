@@ -116,6 +116,7 @@ class SourceWork:
                     stages.probe -= 1
         except SampleError as error:
             worked.outcome = Outcome.of_error(error, step)
+            worked.clips = {}  # found perhaps, but none was made
             if facts := error.details.get("probe"):
                 worked.probe = facts
             if worked.fetch is None:

@@ -209,6 +209,31 @@ def test_codecs_that_their_container_does_not_hold_are_said_before(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"encoder": "nope"}, "nope cannot be used for h264: there is no.*libx264 can"),
+        ({"encoder": "libx265"}, "libx265 cannot be used for h264: it makes hevc"),
+        ({"encoder": "h264"}, "the name of a codec, of which libx264 is an encoder"),
+        ({"preset": "nope"}, "libx264 has no preset nope; it knows ultrafast"),
+        ({"video_codec": "av1", "preset": "14"}, "libsvtav1 has no preset 14"),
+        ({"crf": 99}, "crf must be from 0 to 51 for h264"),
+        ({"crf": -1}, "crf must be from 0 to 51 for h264"),
+        ({"video_codec": "vp9", "crf": 64}, "crf must be from 0 to 63 for vp9"),
+        ({"fps": 0}, r"fps: must be from 0\.001 to 1000"),
+        ({"fps": float("inf")}, r"fps: must be from 0\.001 to 1000"),
+        ({"short_side": -2}, "short_side: must be from 1 to 16384"),
+        ({"width": 0, "height": 9}, "width: must be from 1 to 16384"),
+        ({"audio_sample_rate": 7}, "audio_sample_rate: must be from 4000 to 384000"),
+        ({"images": 10**11}, "images: at most 10,000"),
+    ],
+)
+def test_settings_that_no_clip_can_be_made_with_are_said_before(clips, tmp_path, settings, words):
+    with pytest.raises(RecipeError, match=words):
+        clips.export(tmp_path / "out", quiet=True, **settings)
+    assert not (tmp_path / "out").exists()
+
+
 def test_splitting_by_a_column_needs_one(videos, tmp_path):
     clipmill.download(videos, tmp_path / "raw", quiet=True)
     with pytest.raises(RecipeError, match="clip_col"):

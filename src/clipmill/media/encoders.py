@@ -36,6 +36,18 @@ _AUDIO = {
     "alac": "alac",
     "pcm": "pcm_s16le",
 }
+_X26_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
+_PRESETS: dict[str, tuple[str, ...]] = {
+    "libx264": _X26_PRESETS,
+    "libx265": _X26_PRESETS,
+    "libsvtav1": tuple(str(number) for number in range(14)),
+    "libvpx-vp9": tuple(str(number) for number in range(-8, 9)),
+    "ffv1": (),
+}
+"""Speeds that encoders know; those of hardware have names of their own."""
 _AUDIO_BIT_RATE = {"aac": 192_000, "libmp3lame": 192_000, "libopus": 160_000}
 _MAX_CHANNELS = {"libmp3lame": 2}
 X264_REPEATABLE = "cpu-independent=1"
@@ -104,16 +116,47 @@ def choose_video(edit: Edit, extension: str) -> VideoCoding:
         note = None if proven else f"no hardware encoder of {edit.video_codec} works here"
         name = proven or name
     elif edit.encoder:
+        refuse_encoder(edit)
         name = edit.encoder
-    trouble = encoder_trouble(name, edit.video_codec)
-    if trouble:
-        raise ProcessError(
-            f"the encoder {name} cannot be used: {trouble}; leave the encoder out for "
-            f"{_SOFTWARE[edit.video_codec]}",
-            error_class="encoder_unavailable",
-        )
     return VideoCoding(
         edit.video_codec, name, _video_options(name, edit), edit.video_codec == "ffv1", note
+    )
+
+
+def refuse_encoder(edit: Edit) -> None:
+    """Refuse an encoder of video that cannot be used here, and name those that can.
+
+    Raises:
+        ProcessError: it is not there, makes another codec, or does not work
+            (``encoder_unavailable``).
+    """
+    codec, name = edit.video_codec, edit.encoder
+    if name in (None, "hardware"):
+        return
+    trouble = encoder_trouble(str(name), codec)
+    if trouble:
+        known = [_SOFTWARE[codec], *_HARDWARE[codec]]
+        working = [other for other in known if not encoder_trouble(other)]
+        raise ProcessError(
+            f"{name} cannot be used for {codec}: {trouble}; here {' and '.join(working)} can, and "
+            "hardware means the first of hardware's that works",
+            error_class="encoder_unavailable",
+        )
+
+
+def refuse_preset(edit: Edit) -> None:
+    """Refuse a preset that the encoder of video does not know.
+
+    Raises:
+        ProcessError: it does not (``encoder_unavailable``); names those it knows.
+    """
+    name = edit.encoder or _SOFTWARE[edit.video_codec]
+    known = _PRESETS.get(name)
+    if edit.preset is None or known is None or edit.preset in known:
+        return
+    told = f"it knows {', '.join(known)}" if known else "it has none"
+    raise ProcessError(
+        f"{name} has no preset {edit.preset}; {told}", error_class="encoder_unavailable"
     )
 
 
@@ -164,7 +207,9 @@ def encoder_trouble(name: str, codec: str | None = None) -> str | None:
     try:
         found: Any = av.Codec(name, "w")
     except av.codec.codec.UnknownCodecError:
-        return "this libav has no such encoder"
+        return "there is no such encoder in libav as it is installed"
+    if found.name != name:  # a codec's name finds whatever encoder there is of it
+        return f"it is the name of a codec, of which {found.name} is an encoder"
     if codec and found.canonical_name != codec:
         return f"it makes {found.canonical_name}, not {codec}"
     if name in _SOFTWARE.values():

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from clipmill.core.edit import Edit
 from clipmill.core.errors import InputError, OutputError, ProcessError, RecipeError
 from clipmill.core.extras import check_installed
 from clipmill.core.registry import load, nearest
@@ -106,7 +107,7 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises:
         RecipeError: two modalities under one extension, codecs that do not go into it, no output
-            folder, or a detector that is not there or has no such settings.
+            folder, or a detector, encoder or preset that is not there or has no such settings.
         MissingExtra: the detector, the format or a reporter needs a library that is not installed.
     """
     if not recipe.write.to:
@@ -116,6 +117,8 @@ def check_recipe(recipe: Recipe) -> None:
     for layout in filter(None, (recipe.write, recipe.keep)):
         _check_layout(layout)
     _check_codecs(recipe)
+    if recipe.render is not None:
+        _check_encoder(recipe.render)
     if recipe.split is not None and recipe.split.looks:
         recipe.split.parsed_detector_options()
         detector = f"detector {recipe.split.detector!r}"
@@ -158,6 +161,16 @@ def _check_codecs(recipe: Recipe) -> None:
         refuse_sound_codec(edit, main)
     except ProcessError as error:
         raise RecipeError(f"encode_formats: {error.message}.") from error
+
+
+def _check_encoder(edit: Edit) -> None:
+    from clipmill.media import encoders  # it brings libav, which most commands do without
+
+    for name, refuse in (("encoder", encoders.refuse_encoder), ("preset", encoders.refuse_preset)):
+        try:
+            refuse(edit)
+        except ProcessError as error:
+            raise RecipeError(f"{name}: {error.message}.") from error
 
 
 def check_columns(recipe: Recipe, given: Input) -> None:

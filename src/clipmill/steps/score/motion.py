@@ -24,8 +24,8 @@ Array = np.ndarray[Any, Any]
 
 # Five frames in a row show every frame that is repeated once or twice, with a change on both sides.
 _BURST = 5
-# So many lines give a rank correlation of 0.95 with Farneback's flow in full size between the same
-# frames, at a fiftieth of its cost; see bench/README.md.
+# So many lines give a rank correlation of 0.96 with Farneback's flow in full size between the same
+# frames, at a seventeenth of its cost for the whole step; see bench/README.md.
 _SHORT_SIDE = 64
 _FARNEBACK = {
     "pyr_scale": 0.5,
@@ -72,7 +72,8 @@ class MotionStep(FrameScores):
     frame rate. Where frames are repeated (12 frames/s shown at 24), it is taken between two that
     differ, over the time that each is shown. A picture that does not change is measured from the
     first to the last of the five, which shows slow motion. A hard cut between two frames counts as
-    motion: split first.
+    motion: split first. Frames repeated more than twice in a row (12 frames/s shown at 60) read as
+    hardly any motion, and pictures without texture, or blurred ones, as less than there is.
 
     The camera's part is a similarity fitted to the flow where there is texture, such that things
     with a motion of their own do not count. Its signs say where the view goes: ``pan_x`` is

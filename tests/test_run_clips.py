@@ -165,12 +165,6 @@ def test_clips_that_were_rendered_can_be_rendered_again_as_a_whole(videos, tmp_p
     assert lengths[0] == lengths[1]
 
 
-def test_clips_that_are_not_rendered_are_not_split_further(clips, tmp_path):
-    with pytest.raises(RecipeError, match="cannot be split further"):
-        clips.split(tmp_path / "again", detector="stride", stride_seconds=1, quiet=True)
-    assert not (tmp_path / "again").exists()
-
-
 def test_clips_that_are_not_rendered_take_no_format():
     with pytest.raises(RecipeError, match=r"write\.format has no effect"):
         load_recipe({"split": {}, "write": {"to": "x", "format": "files"}})

@@ -14,6 +14,7 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import KeptCut, Sample, Subtitle, subtitles_within
+from clipmill.core.time import Span
 from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.pool import MediaPool
 from clipmill.run.clips import Clip, MemberFile, OnePass, SourceClips, fits_one_pass
@@ -107,9 +108,9 @@ class ClipMaker:
                 error_class="no_cuts_kept",
             )
         lines = self._lines[sample.key]
-        asked = repr((spans, lines if split else (), cuts))
+        asked = repr((sample.span, spans, lines if split else (), cuts))
         if asked not in self._splits:
-            self._splits[asked] = await self._split(path, spans, lines, cuts)
+            self._splits[asked] = await self._split(path, sample.span, spans, lines, cuts)
         result = self._splits[asked]
         clips = []
         for index, (found, made) in enumerate(zip(result.found.clips, result.made, strict=True)):
@@ -121,14 +122,15 @@ class ClipMaker:
     async def _split(
         self,
         path: Path,
+        within: Span | None,
         spans: list[list[Any]] | None,
         lines: tuple[Subtitle, ...],
         cuts: tuple[KeptCut, ...],
     ) -> OnePass:
         split, edit = self._recipe.split or WHOLE, self._recipe.render
         has_video = self.probe is not None and self.probe["video"] is not None
-        at_once = edit is not None and has_video and not self._recipe.judges
-        if at_once and edit is not None and fits_one_pass(split, edit):
+        at_once = has_video and within is None and not self._recipe.judges
+        if edit is not None and at_once and fits_one_pass(split, edit):
             made: OnePass = await self._pool.call(
                 "clipmill.run.one_pass:split_and_render",
                 path=path,
@@ -145,6 +147,7 @@ class ClipMaker:
             "clipmill.steps.split.find:find_spans",
             path=path,
             options=split,
+            within=within,
             spans=spans,
             subtitles=_one_language(lines),
             cuts=cuts,

@@ -24,7 +24,7 @@ from clipmill.media.containers import (
 from clipmill.run.input import Input, last_input
 from clipmill.run.recipe import Recipe
 from clipmill.run.write_spec import ORIGINAL, ShardLayout
-from clipmill.sources.base import CUTS_COLUMN, KEY_COLUMN, MEDIA_COLUMN, SPAN_COLUMN
+from clipmill.sources.base import CUTS_COLUMN, KEY_COLUMN, MEDIA_COLUMN
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
 
@@ -179,20 +179,14 @@ def check_columns(recipe: Recipe, given: Input) -> None:
     Raises:
         OutputError: a column has the name of media where both become columns; names it and the
             ways out.
-        RecipeError: clips of links would have nothing to be made of later, there are no cuts or
-            spans to split by, or what is to be split are stretches of files.
+        RecipeError: clips of links would have nothing to be made of later, or there are no cuts
+            or spans to split by.
     """
     names = given.source.schema().names
     if recipe.split and recipe.split.detector == "cuts" and CUTS_COLUMN not in names:
         raise RecipeError(
             "The input has no kept cuts to split by. Find them first: split with a detector and "
             "keep_whole, which keeps them in the column cuts."
-        )
-    if recipe.split and SPAN_COLUMN in names and CUTS_COLUMN not in names:
-        raise RecipeError(
-            "The input is clips that are not rendered, and these cannot be split further. Split "
-            "what they were split from in another way, or make files of them first "
-            "(clipmill export)."
         )
     if recipe.split and recipe.split.detector == "column" and "clips" not in names:
         raise RecipeError(

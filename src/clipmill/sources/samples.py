@@ -82,6 +82,10 @@ class SampleSource(ShardSource):
         self._parent = (parent or _recorded_parent(self._where)).rstrip("/")
         self._kept: dict[int, npt.NDArray[np.int64] | None] = {}
 
+    def media_folder(self) -> str | None:
+        """The folder that the media of virtual clips lie in; None for samples of other kinds."""
+        return self._parent if _PLACES in super().schema().names else None
+
     def files(self) -> Sequence[InputFile]:
         """Shards in the order of their names, with the number of samples that are there."""
         return [
@@ -152,7 +156,13 @@ def _recorded_parent(place: str) -> str:
 
 
 def parent_of(inputs: Sequence[Mapping[str, Any]]) -> str:
-    """The folder that a dataset was made from, as its inputs tell; empty when it was no folder."""
+    """The folder that the media of virtual clips lie in, as the inputs of their dataset tell.
+
+    It is what they were split from, or when that was virtual too, where its media lie; empty when
+    it was no folder.
+    """
+    if inputs and inputs[0].get("media_folder"):
+        return str(inputs[0]["media_folder"])
     location = inputs[0]["location"] if inputs else []
     return str(location[0]) if len(location) == 1 else ""
 

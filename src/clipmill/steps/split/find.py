@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
-from clipmill.core.sample import KeptCut, Subtitle
+from clipmill.core.sample import KeptCut, Subtitle, subtitles_within
 from clipmill.core.time import Span
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.frame_index import FrameIndex
@@ -39,21 +39,24 @@ def find_spans(
     path: Path | str,
     options: SplitOptions,
     *,
+    within: Span | None = None,
     spans: Sequence[Sequence[Any]] | None = None,
     subtitles: Sequence[Subtitle] | None = None,
     cuts: Sequence[KeptCut] | None = None,
 ) -> SplitResult:
-    """Find the clips of one source.
+    """Find the clips of one source, or of a clip of it as if that were a source.
 
     A source without a cut, or without pictures, is one clip: the whole.
 
     Args:
         path: a local media file.
         options: what to split by, and the rules.
-        spans: with ``column``, the ``[start, end]`` pairs that the row asks for; None or an empty
-            list where it asks for none, which means the whole.
-        subtitles: with ``subtitles``, the lines of one language.
-        cuts: with ``cuts``, those that an earlier run kept.
+        within: the clip that is split; None for the whole source. Spans and cuts found are at
+            times of the source nevertheless.
+        spans: with ``column``, the ``[start, end]`` pairs that the row asks for, from the start of
+            what is split; None or an empty list where it asks for none, which means the whole.
+        subtitles: with ``subtitles``, the lines of one language, at times of the source.
+        cuts: with ``cuts``, those that an earlier run kept of the source.
 
     Raises:
         ProcessError: the file cannot be read, gives more clips than are allowed, or has not the
@@ -61,19 +64,34 @@ def find_spans(
         RecipeError: there is no such detector, or its settings are wrong.
     """
     with MediaFile(path) as media:
-        end = duration_of(media)
+        start, end = Fraction(0), duration_of(media)
+        if within is not None:
+            start, end = within.start, min(within.end, end)
         if not options.looks or media.frames is None:
-            clips = _split_unseen(media, end, options, spans, subtitles, cuts)
-            return SplitResult(clips, {}, end)
+            lines = subtitles_within(subtitles or (), within) if within else subtitles
+            clips = _split_unseen(media, start, end, options, spans, lines, cuts)
+            return SplitResult([_moved(clip, start) for clip in clips], {}, end - start)
         watch = Watch(options, media.frame_rate)
         found: list[Span] = []
-        for picture in media.decode(watch.wants):
+        for picture in media.decode([replace(want, span=within) for want in watch.wants]):
             assert isinstance(picture, Picture)
+            if within is not None:  # detectors and rules count from where they begin
+                picture = replace(picture, seconds=picture.seconds - start)
             found += watch.take(picture)
-        found += watch.finish(end)
-        return SplitResult(
-            [FoundClip(span) for span in found], watch.cuts, end, media.decoded_seconds
-        )
+        found += watch.finish(end - start)
+        all_cuts = {
+            rate: [replace(cut, seconds=cut.seconds + start) for cut in cuts]
+            for rate, cuts in watch.cuts.items()
+        }
+        clips = [_moved(FoundClip(span), start) for span in found]
+        return SplitResult(clips, all_cuts, end - start, media.decoded_seconds)
+
+
+def _moved(clip: FoundClip, by: Fraction) -> FoundClip:
+    """The same clip, later by some seconds."""
+    if clip.span is None:
+        return clip
+    return replace(clip, span=Span(clip.span.start + by, clip.span.end + by))
 
 
 def duration_of(media: MediaFile) -> Fraction:
@@ -168,25 +186,28 @@ class Watch:
 
 def _split_unseen(
     media: MediaFile,
+    start: Fraction,
     end: Fraction,
     options: SplitOptions,
     spans: Sequence[Sequence[Any]] | None,
     subtitles: Sequence[Subtitle] | None,
     cuts: Sequence[KeptCut] | None,
 ) -> list[FoundClip]:
+    """Clips at times from ``start``, where the stretch begins that is split."""
+    length = end - start
     if options.detector == "stride":
-        return clips_of_stride(end, options)
+        return clips_of_stride(length, options)
     if options.detector == "column" and spans:
-        return clips_of_column(spans, end, options)
+        return clips_of_column(spans, length, options)
     if options.detector == "subtitles":
-        return clips_of_subtitles(subtitles or (), end, options)
+        return clips_of_subtitles(subtitles or (), length, options)
     times: list[Fraction] = []
     if options.detector == "keyframes" and media.frames is not None:
         frames = media.frames
         times = [frames.seconds(int(number)) for number in frames.keyframe.nonzero()[0]]
     if options.detector == "cuts" and media.frames is not None:
         times = [_time_of(cut, media.frames) for cut in cuts or ()]
-    return clips_of_times(times, end, options)
+    return clips_of_times([time - start for time in times], length, options)
 
 
 def _time_of(cut: KeptCut, frames: FrameIndex) -> Fraction:

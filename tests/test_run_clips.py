@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import clipmill
-from clipmill.core.errors import InputError, RecipeError
+from clipmill.core.errors import InputError, OutputError, RecipeError
 from clipmill.dataset.verify import verify_dataset
 from clipmill.demo.media import make_video
 from clipmill.run.recipe import Recipe, load_recipe
@@ -226,6 +226,26 @@ def test_settings_that_no_clip_can_be_made_with_are_said_before(clips, tmp_path,
     with pytest.raises(RecipeError, match=words):
         clips.export(tmp_path / "out", quiet=True, **settings)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("layout", ["files", "webdataset"])
+def test_nothing_is_written_where_the_sources_lie(tmp_path, layout):
+    (tmp_path / "videos").mkdir()
+    make_video(tmp_path / "videos" / "a.mp4", seconds=2)
+    raw = clipmill.download(tmp_path / "videos", tmp_path / "raw", format=layout, quiet=True)
+    clips = raw.split(tmp_path / "clips", detector="stride", stride_seconds=1, quiet=True)
+    (tmp_path / "link").symlink_to(tmp_path / "raw")
+    there = {path: path.read_bytes() for path in (tmp_path / "raw").rglob("*") if path.is_file()}
+    for dataset in (clips, raw):
+        for output in (tmp_path / "raw", tmp_path / "link"):
+            with pytest.raises(OutputError, match="holds the sources that are read"):
+                dataset.export(output, format=layout, mode="overwrite", quiet=True)
+    assert (
+        there.items()
+        <= {
+            path: path.read_bytes() for path in (tmp_path / "raw").rglob("*") if path.is_file()
+        }.items()
+    )
 
 
 def test_splitting_by_a_column_needs_one(videos, tmp_path):

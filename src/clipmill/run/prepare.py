@@ -25,6 +25,7 @@ from clipmill.run.input import Input, last_input
 from clipmill.run.recipe import Recipe
 from clipmill.run.write_spec import ORIGINAL, ShardLayout
 from clipmill.sources.base import CUTS_COLUMN, KEY_COLUMN, MEDIA_COLUMN
+from clipmill.sources.streams import is_local
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
 
@@ -207,6 +208,33 @@ def check_columns(recipe: Recipe, given: Input) -> None:
         layout: ShardFormat = load("clipmill.formats", written.format)()
         if layout.members_are_columns:
             check_column_names(names, written.encode_formats.values(), layout.name)
+
+
+def check_apart(recipe: Recipe, given: Input) -> None:
+    """Refuse to write into the folder that the media are read from, which --overwrite would clear.
+
+    Raises:
+        OutputError: some of them lie in it, or in a folder of it.
+    """
+    if MEDIA_COLUMN not in given.source.schema().names:
+        return
+    places = [file.url for file in given.source.files()]
+    places.append(given.source.media_folder() or "")
+    for output in (written.to for written in (recipe.write, recipe.keep) if written):
+        inside = _true_place(output)
+        for place in map(_true_place, filter(None, places)):
+            if f"{place}/".startswith(f"{inside}/{RUN_FOLDER}/"):
+                continue  # rows given in Python, which are kept with the dataset
+            if f"{place}/".startswith(f"{inside}/"):
+                raise OutputError(
+                    f"{output} holds the sources that are read ({place}), and they could be "
+                    "overwritten: choose another output folder."
+                )
+
+
+def _true_place(place: str) -> str:
+    """What a path or URL is known by, whatever links lead there."""
+    return (os.path.realpath(place) if is_local(place) else place).rstrip("/")
 
 
 def check_conditions(recipe: Recipe, given: Input) -> None:

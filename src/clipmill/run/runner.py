@@ -37,6 +37,7 @@ from clipmill.run.output import (
 from clipmill.run.prepare import (
     Existing,
     Mode,
+    check_apart,
     check_columns,
     check_conditions,
     check_output,
@@ -115,6 +116,7 @@ def run_recipe(
     with room_needed(output.url), _removed_if_refused(output):
         given = open_input(recipe, rows, output, scratch)
         check_columns(recipe, given)
+        check_apart(recipe, given)
         check_conditions(recipe, given)
         _existing(recipe, given, output, mode, kept)
         if recipe.run.temp_dir is not None:

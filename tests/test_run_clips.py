@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import clipmill
@@ -286,6 +289,51 @@ def test_a_source_that_lacks_what_clips_are_made_of_fails_and_is_no_success(tmp_
     run_recipe(load_recipe(recipe), quiet=True)
     rows = clipmill.open(tmp_path / "out").table(["status", "error_class"]).to_pylist()
     assert rows == [{"status": "failed_to_process", "error_class": "no_audio_stream"}]
+
+
+@pytest.mark.parametrize("kept_in", ["videos", "raw"])
+def test_clips_are_not_made_of_another_file_than_they_were_found_in(tmp_path, kept_in):
+    (tmp_path / "videos").mkdir()
+    make_video(tmp_path / "videos" / "a.mp4", seconds=2)
+    make_video(tmp_path / "videos" / "b.mp4", seconds=3)
+    clipmill.download(tmp_path / "videos", tmp_path / "raw", format="files", quiet=True)
+    split(tmp_path / kept_in, tmp_path / "clips")
+    clips = clipmill.open(tmp_path / "clips")
+    shutil.copytree(tmp_path / kept_in, tmp_path / "moved")
+    moved = clips.export(tmp_path / "same", parent=str(tmp_path / "moved"), quiet=True)
+    assert moved.stats["00000"]["successes"] == 5
+    replaced = sorted((tmp_path / kept_in).rglob("*.mp4"))[0]
+    make_video(replaced, seconds=2, audio=None)
+    made = clips.export(tmp_path / "out", failure_budget=1, quiet=True)
+    rows = made.table(["source_key", "error_class"]).to_pylist()
+    assert [row["error_class"] for row in rows] == [*["source_changed"] * 2, *[None] * 3]
+
+
+def test_tables_that_do_not_say_what_their_sources_were_go_on_as_before(tmp_path):
+    (tmp_path / "videos").mkdir()
+    make_video(tmp_path / "videos" / "a.mp4", seconds=2)
+    split(tmp_path / "videos", tmp_path / "clips")
+    path = tmp_path / "clips" / "00000.parquet"
+    table = pq.read_table(path)
+    places = [
+        [{name: value for name, value in ref.items() if name != "sha256"} for ref in refs]
+        for refs in table.column("source_media").to_pylist()
+    ]
+    number = table.column_names.index("source_media")
+    pq.write_table(table.set_column(number, "source_media", pa.array(places)), path)
+    make_video(tmp_path / "videos" / "a.mp4", seconds=2, audio=None)
+    made = clipmill.open(tmp_path / "clips").export(tmp_path / "out", quiet=True)
+    assert made.stats["00000"]["successes"] == 2
+
+
+def split(source: Path, output: Path) -> None:
+    """Clips of a second each."""
+    recipe = {
+        "source": {"path": str(source)},
+        "split": {"detector": "stride", "stride_seconds": 1},
+        "write": {"to": str(output)},
+    }
+    run_recipe(load_recipe(recipe), quiet=True)
 
 
 def test_without_opencv_all_works_that_looks_at_no_picture(videos, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from clipmill.core.errors import InputError
-from clipmill.sources.base import MEDIA_COLUMN, Part, Source
+from clipmill.sources.base import MEDIA_COLUMN, Part, Source, media_ref
 from clipmill.sources.columns import Columns
 from clipmill.sources.folder import FolderSource
 from clipmill.sources.open import open_source
@@ -48,9 +48,7 @@ def test_media_files_are_rows_folder_by_folder(tmp_path: Path):
     found = rows(pickle.loads(pickle.dumps(source)))
     paths = [str(tmp_path / name) for name in ("a.MKV", "b.mp4", "sub/c.webm", "sub/deeper/d.m4a")]
     assert [row["url"] for row in found] == paths
-    assert found[0][MEDIA_COLUMN] == [
-        {"path": paths[0], "extension": "mkv", "offset": None, "size": None, "row": None}
-    ]
+    assert found[0][MEDIA_COLUMN] == [media_ref(paths[0], "mkv")]
     assert [file.rows for file in source.files()] == [2, 1, 1]
     assert source.files()[0].size == 10
 

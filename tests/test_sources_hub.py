@@ -17,7 +17,7 @@ import pytest
 
 from clipmill.core.errors import InputError, MissingExtra
 from clipmill.io.byte_reader import ByteReader
-from clipmill.sources.base import MEDIA_COLUMN, Part, Source
+from clipmill.sources.base import MEDIA_COLUMN, Part, Source, media_ref
 from clipmill.sources.columns import Columns
 from clipmill.sources.hub import HubSource
 from clipmill.sources.open import open_source
@@ -121,11 +121,10 @@ def test_video_cells_are_used_where_they_lie(tmp_path: Path):
     found = rows(pickle.loads(pickle.dumps(source)))
     assert [row["caption"] for row in found] == ["a", "b", "c", "d"]
     places = [row[MEDIA_COLUMN] and row[MEDIA_COLUMN][0] for row in found]
-    in_cell = {"path": str(path), "extension": "video", "offset": None, "size": None}
-    assert places[0] == {**in_cell, "row": 0}
+    assert places[0] == media_ref(str(path), "video", row=0)
     assert places[1]["path"] == str(tmp_path / "data" / "beside.mp4")
     assert places[2] is None
-    assert places[3] == {**in_cell, "row": 3}
+    assert places[3] == media_ref(str(path), "video", row=3)
     assert [row["url"] for row in found] == [f"{path}#0", f"{path}#1", None, f"{path}#3"]
     assert "video" not in source.schema().names
 

@@ -87,6 +87,10 @@ PROCESS = {
     "too_long": ("Longer than `max_duration_seconds`.", "another dataset with a larger one"),
     "too_large_for_format": ("Too large for one row of this format.", "`--format webdataset`"),
     "no_cuts_kept": ("No run has looked for its cuts yet.", "`clipmill split --keep-whole` first"),
+    "source_changed": (
+        "The file is another one than its clips were found in.",
+        "split anew, or put the file back",
+    ),
     "cuts_do_not_fit": (
         "Its kept cuts name frames that it does not have.",
         "find the cuts of this very file",

@@ -19,6 +19,7 @@ class MediaRef:
         offset: first byte within ``path``; None when the whole file is meant.
         size: number of bytes; None when the whole file is meant.
         row: row number in a Parquet file whose column named ``extension`` holds the bytes.
+        sha256: of the bytes when they were looked at; None when they have not been yet.
     """
 
     path: str
@@ -26,6 +27,7 @@ class MediaRef:
     offset: int | None = None
     size: int | None = None
     row: int | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

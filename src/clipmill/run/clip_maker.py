@@ -13,7 +13,7 @@ from clipmill.core.config import parse_config
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
-from clipmill.core.sample import KeptCut, Sample, Subtitle, subtitles_within
+from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle, subtitles_within
 from clipmill.core.time import Span
 from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.pool import MediaPool
@@ -36,12 +36,20 @@ class ClipMaker:
         recipe: what to split by and how to render.
         pool: media processes.
         parent: folder that the media of existing samples lie in; may be empty.
+        sha256: of the media that the clips are made of, where these lie somewhere already.
     """
 
-    def __init__(self, recipe: Recipe, pool: MediaPool, parent: str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        pool: MediaPool,
+        parent: str,
+        sha256: Mapping[MediaRef, str] | None = None,
+    ) -> None:
         self._recipe = recipe
         self._pool = pool
         self._parent = parent
+        self._sha256 = sha256 or {}
         self._splits: dict[str, OnePass] = {}
         self._lines: dict[str, tuple[Subtitle, ...]] = {}
         self.probe: dict[str, Any] | None = None
@@ -157,7 +165,12 @@ class ClipMaker:
     def _place(self, sample: Sample, found: SourceClips) -> None:
         """Say of virtual clips what their source is and, where they stay virtual, where it lies."""
         places = [
-            {**asdict(ref), "path": relative_place(ref.path, self._parent)} for ref in sample.media
+            {
+                **asdict(ref),
+                "path": relative_place(ref.path, self._parent),
+                "sha256": self._sha256.get(ref, ref.sha256),
+            }
+            for ref in sample.media
         ]
         facts = _without_keyframes(self.probe)
         for clip in found.clips:
@@ -238,6 +251,24 @@ def check_duration(probe: dict[str, Any], limit: float | None) -> None:
         raise ProcessError(
             f"it lasts {duration:g} s, longer than --max-duration-seconds {limit:g}",
             error_class="too_long",
+        )
+
+
+def refuse_changed(place: MediaRef, sha256: str) -> None:
+    """Refuse a source that is another one than its clips were found in.
+
+    Args:
+        place: where it lies, and what it was then.
+        sha256: of what lies there now.
+
+    Raises:
+        ProcessError: they differ (``source_changed``).
+    """
+    if place.sha256 not in (None, sha256):
+        raise ProcessError(
+            f"{place.path} is not the file any more that its clips were found in: split it anew, "
+            "or put the earlier one back",
+            error_class="source_changed",
         )
 
 

@@ -25,6 +25,7 @@ from clipmill.run.input import Input, last_input
 from clipmill.run.recipe import Recipe
 from clipmill.run.write_spec import ORIGINAL, ShardLayout
 from clipmill.sources.base import CUTS_COLUMN, KEY_COLUMN, MEDIA_COLUMN
+from clipmill.sources.samples import SampleSource
 from clipmill.sources.streams import is_local
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
@@ -219,7 +220,8 @@ def check_apart(recipe: Recipe, given: Input) -> None:
     if MEDIA_COLUMN not in given.source.schema().names:
         return
     places = [file.url for file in given.source.files()]
-    places.append(given.source.media_folder() or "")
+    if isinstance(given.source, SampleSource):
+        places.append(given.source.media_folder() or "")
     for output in (written.to for written in (recipe.write, recipe.keep) if written):
         inside = _true_place(output)
         for place in map(_true_place, filter(None, places)):

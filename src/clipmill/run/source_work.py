@@ -18,7 +18,7 @@ from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.failures import failure
 from clipmill.run.budget import Holding
 from clipmill.run.carry import Carried, CarriedRow
-from clipmill.run.clip_maker import ClipMaker, check_duration
+from clipmill.run.clip_maker import ClipMaker, check_duration, refuse_changed
 from clipmill.run.clips import Judged, MemberFile
 from clipmill.run.recipe import Recipe
 from clipmill.run.result_rows import clip_row, json_row, result_row
@@ -212,6 +212,9 @@ class SourceWork:
     async def _make_clips(self, fetched: Fetched, worked: Worked) -> None:
         path = fetched.path
         assert path is not None
+        main, _ = pick_media(self._samples[0].media, self._bench.recipe.fetching.modalities)
+        if main is not None:
+            refuse_changed(main, fetched.sha256)
         if fetched.audio_path is not None:
             path = path.with_name(f"{path.name}.joined")
             self._others.add(path)
@@ -222,7 +225,8 @@ class SourceWork:
                 extension="mkv",
                 audio_source=fetched.audio_path,
             )
-        made = ClipMaker(self._bench.recipe, self._bench.pool, self._bench.parent)
+        known = {} if main is None else {main: fetched.sha256}
+        made = ClipMaker(self._bench.recipe, self._bench.pool, self._bench.parent, known)
         subtitles = list(worked.subtitles)
         worked.clips = await made.find(path, self._samples, subtitles)
         worked.probe = made.probe

@@ -47,6 +47,7 @@ MEDIA_TYPE = pa.list_(
             ("offset", pa.int64()),
             ("size", pa.int64()),
             ("row", pa.int64()),
+            ("sha256", pa.string()),
         ]
     )
 )
@@ -54,7 +55,7 @@ MEDIA_TYPE = pa.list_(
 
 def media_ref(path: str, extension: str, **place: int | None) -> dict[str, Any]:
     """One element of ``_media``; what ``place`` leaves out is null."""
-    whole = {"offset": None, "size": None, "row": None}
+    whole = {"offset": None, "size": None, "row": None, "sha256": None}
     return {"path": path, "extension": extension, **whole, **place}
 
 

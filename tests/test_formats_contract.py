@@ -79,8 +79,8 @@ def add(layout: ShardFormat, writer: ShardWriter, numbers: Iterable[int]) -> dic
             path.write_bytes(members["mp4"])
             sha256 = hashlib.sha256(members["mp4"]).hexdigest()
             members["mp4"] = StoredFile(path, sha256 if number % 3 else None)
-        if layout.keeps_text:
-            members |= {"txt": known["caption"].encode(), "json": sample_json(known)}
+        texts = {"txt": known["caption"].encode(), "json": sample_json(known)}
+        members |= {name: texts[name] for name in sorted(layout.texts, reverse=True)}
         places[number] = writer.add(known["key"], members)
         (writer.staging.parent / f"download-{number}").unlink(missing_ok=True)
     return places
@@ -123,9 +123,8 @@ def test_members_are_read_back(keeper, tmp_path):
     for number in good:
         members = found[row(number)["key"]]
         expected = media(number)
-        if keeper.keeps_text:
-            expected["txt"] = row(number)["caption"].encode()
-            expected["json"] = sample_json(row(number))
+        texts = {"txt": row(number)["caption"].encode(), "json": sample_json(row(number))}
+        expected |= {name: texts[name] for name in keeper.texts}
         assert members == expected
 
 
@@ -209,7 +208,7 @@ def test_a_sample_is_added_whole_or_not_at_all(keeper, tmp_path):
     (tmp_path / "s").mkdir()
     writer = keeper.writer(tmp_path / "s", "00000")
     writer.truncate(0)
-    texts = {"txt": b"", "json": b"{}"} if keeper.keeps_text else {}
+    texts = dict.fromkeys(keeper.texts, b"{}")
     writer.add("00000000", {"mp4": b"good", "m4a": b"", **texts})
     before = writer.tell()
     missing = StoredFile(tmp_path / "missing")

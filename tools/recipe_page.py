@@ -64,6 +64,7 @@ _TEXTS = {
     "alone would have made. `keep: raw` is short for `keep: {to: raw}`. Without it, only clips "
     "are kept.",
     "split": "Where the clips of a source are ([clips](clips.md)). Without it, rows stay whole.",
+    "fit": "Which model the clips are for ([exports](export.md)). Without it, sizes are yours.",
     "render": "How files are made of them ([clips](clips.md)). Without it, files stay as they are.",
     "write": "Where the dataset goes and what its shards look like.",
     "run": "How the work is done; none of it changes the result.",

@@ -65,8 +65,9 @@ class Dataset(dataset.Dataset):
             output: folder of the dataset; local path or fsspec URL.
             mode: ``auto`` starts or goes on, ``resume``, ``overwrite`` or ``extend``.
             quiet: show no progress.
-            **settings: any setting of a recipe's ``render``, ``source``, ``write`` and ``run``,
-                such as ``short_side=360, fps=24, selection="keepers", format="files"``.
+            **settings: any setting of a recipe's ``render``, ``fit``, ``source``, ``write`` and
+                ``run``, such as ``short_side=360, fps=24, selection="keepers", format="files"``
+                or ``trainer="wan"``.
 
         Raises:
             UserError: nothing was written.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,11 +19,16 @@ from clipmill.cli.options import (
 )
 from clipmill.cli.report import carry_out
 from clipmill.core.edit import Edit
+from clipmill.core.words import counted
+from clipmill.formats.trainers.fit import FitOptions
 from clipmill.run.recipe import LOCATIONS, RunSpec, SourceSpec
 from clipmill.run.write_spec import WriteSpec
 
+if TYPE_CHECKING:
+    from clipmill.run.export_plan import BucketPlan
 
-def _export(
+
+def _export(  # noqa: PLR0913  # each is an option of the command
     source: Annotated[
         str,
         typer.Argument(
@@ -34,6 +40,9 @@ def _export(
     resume: Resume = False,
     overwrite: Overwrite = False,
     extend: Extend = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would be made, and make nothing.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -45,12 +54,53 @@ def _export(
     frames it should hold. Rows keep the keys they have in SOURCE.
     """
     settings = {**settings, "precision": settings.get("precision", "exact")}
+    if dry_run:
+        _show_plan(source, output, settings, as_json=as_json)
+        return
     mode = {"resume": resume, "overwrite": overwrite, "extend": extend}
     carry_out(source, output, settings, mode, as_json=as_json, quiet=quiet)
 
 
+def _show_plan(source: str, output: str, settings: dict[str, Any], *, as_json: bool) -> None:
+    from clipmill.core.config import parse_config
+    from clipmill.run.export_plan import plan_export
+    from clipmill.run.recipe import Recipe
+    from clipmill.run.settings import gather
+
+    sections = gather(settings)
+    sections.setdefault("source", {})["path"] = source
+    sections.setdefault("write", {})["to"] = output
+    plan = plan_export(parse_config(Recipe, sections, "", style="option"))
+    if as_json:
+        typer.echo(json.dumps(plan.dump(), indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{plan.clips:,} of {counted(plan.rows, 'sample')} will be made.")
+    for bucket in plan.buckets.values():
+        typer.echo(f"  {bucket.bucket}: {', '.join(_told(bucket))}")
+    for reason, number in sorted(plan.dropped.items()):
+        typer.echo(f"  dropped, {reason}: {number:,}, such as {plan.examples[reason]}")
+    if plan.without_caption:
+        typer.echo(f"  without a caption: {plan.without_caption:,}")
+
+
+def _told(bucket: BucketPlan) -> list[str]:
+    parts = [counted(bucket.clips, "clip"), f"{bucket.seconds:,.1f} s"]
+    if bucket.frames:
+        parts += [
+            f"{bucket.frames:,} frames",
+            f"{bucket.crop_loss:.1%} cropped (at most {bucket.most_crop_loss:.1%})",
+            f"{bucket.trimmed_seconds:,.1f} s trimmed",
+            f"re-timed by {bucket.retime_error_seconds * 1000:.1f} ms",
+        ]
+    if bucket.repeated_frames:
+        parts.append(f"{bucket.repeated_frames:,} frames repeated")
+    if bucket.enlarged:
+        parts.append(f"{bucket.enlarged:,} enlarged")
+    return parts
+
+
 command = add_options(
     _export,
-    [Edit, SourceSpec, WriteSpec, RunSpec],
+    [Edit, FitOptions, SourceSpec, WriteSpec, RunSpec],
     leave_out=[*LOCATIONS, "to", "executor"],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -139,8 +139,12 @@ class ShardFormat(ABC):
     """One layout: how shards are written, and how existing ones are read back."""
 
     name: ClassVar[str]
-    keeps_text: ClassVar[bool] = True
-    """Whether ``txt`` and ``json`` members are written; a table-only layout has columns instead."""
+    texts: ClassVar[frozenset[str]] = frozenset({"txt", "json"})
+    """Which members about the media are written beside them; tables have columns instead."""
+    needs_captions: ClassVar[bool] = False
+    """Whether each sample has a ``txt``, an empty one where nothing is known to say."""
+    index_files: ClassVar[tuple[str, ...]] = ()
+    """Files and folders of the whole dataset that ``conclude`` writes."""
     members_are_columns: ClassVar[bool] = False
     """Whether media and columns share their names, so that none may be called like the other."""
     needs: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -180,6 +184,17 @@ class ShardFormat(ABC):
             row: the sample's row number in the shard's table.
             extension: which of its members.
             place: what the table's ``media`` column says.
+        """
+
+    def conclude(  # noqa: B027  # most layouts have nothing to say
+        self, folder: Folder, shards: Sequence[str], about: Mapping[str, Any]
+    ) -> None:
+        """Write what is said of the whole dataset, once all shards are done; again where one is.
+
+        Args:
+            folder: the dataset.
+            shards: their names, in order.
+            about: content of ``dataset.json``.
         """
 
     def chunks(self, folder: Folder, ref: MediaRef) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ class DummyFormat(ShardFormat):
     """Keeps neither media nor tables."""
 
     name: ClassVar[str] = "dummy"
-    keeps_text: ClassVar[bool] = False
+    texts: ClassVar[frozenset[str]] = frozenset()
 
     def writer(self, staging: Path, shard: str) -> DummyWriter:
         """A writer of nothing."""

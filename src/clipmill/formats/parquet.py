@@ -103,7 +103,7 @@ class ParquetFormat(ShardFormat):
     """One table that holds everything."""
 
     name: ClassVar[str] = "parquet"
-    keeps_text: ClassVar[bool] = False
+    texts: ClassVar[frozenset[str]] = frozenset()
     members_are_columns: ClassVar[bool] = True
 
     def __init__(self) -> None:

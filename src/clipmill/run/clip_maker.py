@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
@@ -15,6 +16,7 @@ from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle, subtitles_within
 from clipmill.core.time import Span
+from clipmill.formats.trainers.fit import Misfit, clip_span, fit_clip
 from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.pool import MediaPool
 from clipmill.run.clips import Clip, MemberFile, OnePass, SourceClips, fits_one_pass
@@ -106,6 +108,8 @@ class ClipMaker:
     async def _found(self, path: Path, sample: Sample) -> SourceClips:
         """Where the clips of a row lie; rows that ask for the same are told the same."""
         split = self._recipe.split
+        if split is None and self._recipe.fit is not None:
+            return SourceClips([Clip(0, clip_span(sample.span, self.probe))])
         if split is None and sample.span is not None:
             return SourceClips([Clip(0, sample.span)])
         spans = sample.spans if split is not None and split.detector == "column" else None
@@ -187,15 +191,46 @@ class ClipMaker:
         found: Mapping[str, SourceClips],
     ) -> None:
         """Make files of all clips, in as many jobs as there are media processes."""
-        orders: list[ClipOrder] = []
         clips: list[Clip] = []
+        orders: dict[Edit, list[tuple[ClipOrder, Clip]]] = {}
         for number, sample in enumerate(samples):
             for clip in found[sample.key].clips:
-                is_left = clip.rendered is None and clip.outcome.status == "success"
-                if clip.span is not None and is_left:
+                if clip.rendered is not None or clip.outcome.status != "success":
+                    continue
+                span, made = self._fitted(clip, edit)
+                if span is not None:
                     name = f"{path.name}.{number}-{clip.index}"
-                    orders.append(ClipOrder(name, clip.span, self._lines[sample.key]))
+                    order = ClipOrder(name, span, self._lines[sample.key])
+                    orders.setdefault(made, []).append((order, clip))
                     clips.append(clip)
+        await asyncio.gather(*(self._make(one, path, some) for one, some in orders.items()))
+        again = set(clips) if edit.precision != "copy" else set()
+        for one in found.values():
+            spans = (clip.span for clip in one.clips if clip in again and clip.span)
+            one.decoded_seconds += float(sum(span.duration for span in spans))
+            one.encoded_seconds = sum(map(_encoded_seconds, one.clips))
+
+    def _fitted(self, clip: Clip, edit: Edit) -> tuple[Span | None, Edit]:
+        """What is shown of a clip and how it is made; no span for one that has none, or no place.
+
+        A clip that fits no bucket ends here.
+        """
+        if self._recipe.fit is None:
+            return clip.span, edit
+        try:
+            fit = fit_clip(clip.span, self.probe, self._recipe.fit, edit)
+        except ProcessError as error:
+            clip.outcome = Outcome.of_error(error, "fit")
+            return None, edit
+        if isinstance(fit, Misfit):
+            clip.outcome = Outcome("dropped", "fit", fit.reason, fit.message)
+            return None, edit
+        return fit.span, fit.edit
+
+    async def _make(self, edit: Edit, path: Path, wanted: Sequence[tuple[ClipOrder, Clip]]) -> None:
+        """Make the files of clips that are made alike."""
+        orders = [order for order, _ in wanted]
+        parts = _parts(orders, self._recipe.run.media_processes)
         jobs = [
             self._pool.call(
                 "clipmill.media.render:render_clips",
@@ -205,17 +240,20 @@ class ClipMaker:
                 wanted=dict(self._recipe.write.encode_formats),
                 folder=path.parent,
             )
-            for part in _parts(orders, self._recipe.run.media_processes)
+            for part in parts
         ]
         made = [one for part in await asyncio.gather(*jobs) for one in part]
-        in_time = [clips[number] for part in _parts(orders, 1) for number in part]
-        for clip, rendered in zip(in_time, made, strict=True):
+        in_time = [wanted[number] for part in parts for number in part]
+        for (order, clip), rendered in zip(in_time, made, strict=True):
+            if self._recipe.fit is not None and not isinstance(rendered, ProcessError):
+                promised = math.ceil(order.span.duration * (edit.frame_rate or 1))
+                if rendered.frame_count != promised:
+                    rendered = ProcessError(
+                        f"its source ends early, so it has {rendered.frame_count} frames and not "
+                        f"the {promised} of its bucket",
+                        error_class="clip_check_failed",
+                    )
             _set_rendered(clip, rendered)
-        again = set(clips) if edit.precision != "copy" else set()
-        for one in found.values():
-            spans = (clip.span for clip in one.clips if clip in again and clip.span)
-            one.decoded_seconds += float(sum(span.duration for span in spans))
-            one.encoded_seconds = sum(map(_encoded_seconds, one.clips))
 
 
 def _at_times_of_source(sample: Sample) -> list[Subtitle]:

@@ -17,6 +17,8 @@ from clipmill import __version__
 from clipmill.core.config import fingerprint
 from clipmill.core.errors import OutputError
 from clipmill.core.keys import shard_name
+from clipmill.core.registry import load
+from clipmill.core.registry import names as registered
 from clipmill.io.folder import Folder
 from clipmill.io.layout import RUN_FOLDER, STATS_SUFFIX
 from clipmill.run.recipe import Recipe
@@ -53,9 +55,17 @@ def make_scratch(scratch: Path) -> None:
         ) from error
 
 
-def clear(output: Folder, scratch: Path) -> None:
-    """Remove an earlier dataset: what makes shards count as done first, foreign files never."""
-    names = [name for name in output.list() if _OURS.fullmatch(name)]
+def clear(output: Folder, scratch: Path, layout: str | None = None) -> None:
+    """Remove an earlier dataset: what makes shards count as done first, foreign files never.
+
+    Args:
+        output: its folder.
+        scratch: local folder for work in hand.
+        layout: the shard format it was written in; None for the usual one.
+    """
+    known = layout in registered("clipmill.formats")
+    index = load("clipmill.formats", str(layout)).index_files if known else ()
+    names = [name for name in output.list() if _OURS.fullmatch(name) or name in index]
     for name in sorted(names, key=lambda name: not name.endswith(".json")):
         output.remove(name)
     shutil.rmtree(scratch, ignore_errors=True)

@@ -47,6 +47,9 @@ class Existing:
                 self.dataset = read_manifest(output)
             except InputError as error:
                 self.damage = error
+        recorded = (self.dataset or {}).get("recipe", {}).get("write", {})
+        self.format: str | None = recorded.get("format")
+        """Its shard format, where that is not the usual one."""
         self.is_empty = not [name for name in names if name != RUN_FOLDER]
         self.is_dataset = (
             self.dataset is not None

@@ -16,6 +16,8 @@ from clipmill.core.errors import RecipeError
 from clipmill.core.redact import redact_url
 from clipmill.core.registry import nearest
 from clipmill.fetch.options import FetchOptions
+from clipmill.formats.trainers.fit import FitOptions
+from clipmill.formats.trainers.profiles import PROFILES
 from clipmill.run.write_spec import KeepSpec, WriteSpec, known_name
 from clipmill.sources.columns import Columns
 from clipmill.steps.split.options import SplitOptions
@@ -128,6 +130,7 @@ class Recipe(Config):
     """Steps that say something of every sample or clip: names, or a name with its settings."""
     where: tuple[str, ...] = ()
     """Conditions that samples or clips must meet; what does not is a dropped row, never encoded."""
+    fit: FitOptions | None = None
     render: Edit | None = None
     write: WriteSpec = Field(default_factory=WriteSpec)
     run: RunSpec = Field(default_factory=RunSpec)
@@ -205,6 +208,34 @@ class Recipe(Config):
         """Whether steps or conditions look at what is found before it is made."""
         return bool(self.annotate or self.where)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _layout_of_trainer(cls, data: Any) -> Any:
+        """Clips for a trainer lie as its usual one reads them, unless a format is chosen."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("fit"), Mapping):
+            return data
+        profile = PROFILES.get(str(data["fit"].get("trainer")))
+        write = dict(data.get("write") or {})
+        if profile is not None:
+            write.setdefault("format", profile.layout)
+        return {**data, "write": write}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.fit is None:
+            return self
+        edit = self.render
+        if edit is None or self.split is not None:
+            raise ValueError(
+                "fit.trainer is for making files of clips that are found already: split first, "
+                "then export"
+            )
+        given = [name for name in ("width", "height", "short_side") if getattr(edit, name)]
+        if given or edit.crop == "letterbox" or edit.precision != "exact":
+            what = given[0] if given else "precision" if edit.precision != "exact" else "crop"
+            raise ValueError(f"fit.trainer decides by buckets, so render.{what} goes not with it")
+        return self
+
     @property
     def makes_clips(self) -> bool:
         """Whether rows become clips, rather than stay what was fetched."""
@@ -258,7 +289,7 @@ class Recipe(Config):
             mode="json", exclude_defaults=True, exclude={*LOCATIONS, "parent"}
         )
         write = self.write.model_dump(mode="json", exclude={"to"})
-        clips = self.model_dump(mode="json", include={"split", "render"}, exclude_none=True)
+        clips = self.model_dump(mode="json", include={"split", "fit", "render"}, exclude_none=True)
         if self.keep is not None:  # clips are made of what is kept, in its container
             clips["keep"] = self.keep.model_dump(mode="json", exclude={"to"})
         if self.annotate:
@@ -290,7 +321,7 @@ class Recipe(Config):
         return {**dump, "download": self.download.public_dump()}
 
 
-STEPS = ("download", "keep", "probe", "split", "annotate", "where", "render")
+STEPS = ("download", "keep", "probe", "split", "annotate", "where", "fit", "render")
 REPEATED = ("annotate", "where")
 """Steps that may stand in a list several times: all of them are done, whatever their order."""
 VIRTUAL_WRITE: dict[str, Any] = {"format": "parquet", "encode_formats": {}}

@@ -15,6 +15,7 @@ from clipmill.core.outcome import Counts
 from clipmill.core.registry import load
 from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.status import dataset_status
+from clipmill.formats.base import ShardFormat
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
@@ -156,7 +157,7 @@ def _begin(
 ) -> tuple[Job, list[dict[str, Any]]]:
     """Fix the list of shards and save it, or take up the one that was saved."""
     if mode == "overwrite" or existing.dataset is None:
-        clear(output, scratch)
+        clear(output, scratch, existing.format)
         run, inputs = uuid.uuid4().hex, []
     else:
         run, inputs = existing.dataset["run"], existing.dataset["inputs"]
@@ -262,6 +263,7 @@ def work(
         with ProgressDisplay(tally, quiet=quiet) as display, stopped_by_signals() as stop:
             executor.run(job, shards, _listener(tally, display, log, reporter), stop)
         interrupted = stop.is_set() and tally.shards_done < len(shards)
+        _conclude(job, inputs)
         report = _report(job, inputs, tally, interrupted=interrupted)
         log.write("run ended", exit_code=report.exit_code, seconds=round(report.seconds, 3))
     except RunError as error:
@@ -275,6 +277,14 @@ def work(
         for one in filter(None, (job, job.keeps)):
             shutil.rmtree(one.scratch, ignore_errors=True)
     return report
+
+
+def _conclude(job: Job, inputs: list[dict[str, Any]]) -> None:
+    """Let the layout say what is to be said of the whole, once there is a whole."""
+    layout: ShardFormat = load("clipmill.formats", job.recipe.write.format)()
+    if not set(shard_names(inputs, job.recipe.write.shard_digits)) - done_shards(job.output):
+        dataset = Dataset(job.output)
+        layout.conclude(job.output, dataset.shards, dataset.manifest)
 
 
 def _report(

@@ -10,6 +10,7 @@ from clipmill.core.edit import Edit
 from clipmill.core.errors import RecipeError
 from clipmill.core.registry import nearest
 from clipmill.fetch.options import FetchOptions
+from clipmill.formats.trainers.fit import FitOptions
 from clipmill.run.recipe import ProbeOptions, RunSpec, SourceSpec
 from clipmill.run.write_spec import WriteSpec
 from clipmill.steps.split.options import SplitOptions
@@ -19,6 +20,7 @@ SECTIONS: dict[str, type[Config]] = {
     "download": FetchOptions,
     "probe": ProbeOptions,
     "split": SplitOptions,
+    "fit": FitOptions,
     "render": Edit,
     "write": WriteSpec,
     "run": RunSpec,

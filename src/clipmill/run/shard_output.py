@@ -93,9 +93,10 @@ class ShardOutput:
         members: dict[str, Member] = {
             extension: StoredFile(file.path, file.sha256) for extension, file in files.items()
         }
-        if self._layout.keeps_text:
-            if self._has_captions:
-                members["txt"] = (row.get("caption") or sample.caption or "").encode()
+        texts = self._layout.texts
+        if "txt" in texts and (self._has_captions or self._layout.needs_captions):
+            members["txt"] = (row.get("caption") or sample.caption or "").encode()
+        if "json" in texts:
             members["json"] = sample_json(json_row(sample, row, has_captions=self._has_captions))
         size = sum(file.size for file in files.values())
         places = self._volumes.add(row["key"], members, size)

@@ -129,6 +129,19 @@ class SampleSource(ShardSource):
         shard = self._shards[file]
         return posixpath.basename(shard.table or shard.archive or "").rpartition(".")[0]
 
+    def facts(self, file: int) -> pa.Table:
+        """What a shard's table says of its samples: ``key``, and ``span`` and ``probe`` as there.
+
+        Rows are those of ``files``, in their order.
+        """
+        table, kept = self._shards[file].table, self.row_numbers(file)
+        if table is None:
+            return pa.table({})
+        with reading(table), open_parquet(table) as opened:
+            names = [n for n in ("key", "span", "probe", "media") if n in opened.schema_arrow.names]
+            rows = opened.read(columns=names, use_threads=False)
+        return rows if kept is None else rows.take(pa.array(kept, pa.int64()))
+
     def _there(self, file: int) -> npt.NDArray[np.int64]:
         tar = self._bare[self._numbers[file]]
         there = np.array(tar.with_media(), np.int64)

@@ -1,0 +1,1 @@
+"""What trainers of video models take: which clips, and laid out how."""

@@ -9,6 +9,9 @@ PYTEST_WORKERS ?= 2
 # The -c makes every install the one that was tested.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Tests start hundreds of processes, which would each compile what they import where this is set.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format docs bench constraints clean
 

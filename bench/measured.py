@@ -104,6 +104,7 @@ def _measure_into(sender: Any, command: list[str], folder: Path, limit: float) -
     # Orphans come to us instead of to init, so that their processor time is counted too.
     ctypes.CDLL(None, use_errno=True).prctl(SUBREAPER, 1, 0, 0, 0)
     env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process compiles what it imports
     usage, tree = Usage(), Tree()
     with (folder / "log").open("wb") as log:
         usage.started = time.time()

@@ -276,6 +276,16 @@ def test_a_source_that_cannot_be_read_any_more_fails_its_cells_alone(raw, tmp_pa
     assert failed == {key for key in found if key.startswith("00000000")}
 
 
+def test_a_source_that_was_replaced_is_not_looked_at(raw, tmp_path, steps_file):
+    videos = tmp_path / "videos"
+    shutil.copytree(raw.parent / "videos", videos)
+    clips = clipmill.open(_split_folder(videos, tmp_path / "clips"))
+    make_video(videos / "a.mp4", seconds=3, fps=25, first_number=300)
+    clips.annotate("numbers", modules=[steps_file], quiet=True)
+    endings = [(row["status"], row["error_class"]) for row in cells(clips, "numbers").values()]
+    assert endings == [("failed", "source_changed"), ("success", None), (None, None)]
+
+
 def _split_folder(videos: Path, output: Path) -> str:
     from clipmill.run.recipe import load_recipe
     from clipmill.run.runner import run_recipe

@@ -26,6 +26,20 @@ def middle(seen):
         raise ValueError("not to be judged")
     return number
 """
+MODEL = """
+import clipmill, pyarrow as pa
+from clipmill.steps.base import InBatches
+
+class Model(InBatches):
+    "How many samples came at once, and which columns of the row."
+    name = "model"
+    wants = clipmill.Frames(count=1, size=(8, 8))
+    reads = ("source_key",)
+    columns = pa.schema([("at_once", pa.int64()), ("reads", pa.string())])
+
+    def annotate(self, batch):
+        return [{"at_once": len(batch), "reads": ",".join(seen.row)} for seen in batch]
+"""
 SPLIT = {"detector": "stride", "stride_seconds": 1}
 EDIT = {"short_side": 64, "fps": 5}
 
@@ -118,6 +132,16 @@ def test_annotating_again_finds_all_there(kept, videos):
 
 def _group(dataset: clipmill.Dataset) -> str:
     return next(Path(dataset.folder.root, "columns").iterdir()).name
+
+
+def test_batches_hold_the_clips_of_a_source_together(videos, tmp_path):
+    (tmp_path / "model.py").write_text(MODEL)
+    steps = {"split": SPLIT}, {"annotate": "model"}, {"where": "model.at_once > 1"}
+    data = run(
+        videos, tmp_path / "out", *steps, modules=str(tmp_path / "model.py"), run={"workers": 1}
+    )
+    rows = data.table(["status", "model.at_once", "model.reads"]).to_pylist()
+    assert {(row["status"], row["model.reads"]) for row in rows} == {("success", "source_key")}
 
 
 def test_whole_samples_are_judged_before_they_are_written(videos, tmp_path):

@@ -16,25 +16,20 @@ from clipmill.core.errors import SampleError
 from clipmill.core.media_names import AUDIO_EXTENSIONS
 from clipmill.core.outcome import Counts
 from clipmill.core.request import Audio
-from clipmill.core.seen import Cell, Seen
+from clipmill.core.seen import Cell
 from clipmill.dataset.dataset import Dataset
 from clipmill.fetch.base import FetchRequest
 from clipmill.formats.tables import COMPRESSION
-from clipmill.run.batches import Batcher
+from clipmill.run.clip_maker import refuse_changed
 from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.columns_rows import RowToSee, rows_to_see
 from clipmill.run.shard_columns import ShardColumns
 from clipmill.run.source_work import pick_media
 from clipmill.run.staging import StagedShard, carry_on_commit
+from clipmill.run.step_crew import StepCrew
 from clipmill.run.workbench import Workbench
-from clipmill.steps.base import InBatches
 from clipmill.steps.judge import failed
-from clipmill.steps.observe import Observed, Showing
-
-ROWS_AT_ONCE = 256
-"""Samples of one source that are shown, and journalled, together."""
-ROWS_OF_BATCHES = 32
-"""The same where frames come back from the media process."""
+from clipmill.steps.observe import Showing
 
 
 class ColumnsPass:
@@ -68,7 +63,6 @@ class ColumnsPass:
         self._resumed = resumed
         self._decoded_seconds = 0.0
         self._groups: list[ShardColumns] = []
-        self._batchers: dict[int, Batcher] = {}
 
     async def run(self) -> dict[str, Any]:
         """Do the whole shard; what each of its groups holds then, by name."""
@@ -89,8 +83,6 @@ class ColumnsPass:
             await self._see(left, staged)
             return await asyncio.to_thread(self._commit, staged, state)
         finally:
-            for batcher in self._batchers.values():
-                batcher.close()
             staged.close()
 
     def _left(self, row: RowToSee) -> RowToSee | None:
@@ -108,17 +100,18 @@ class ColumnsPass:
 
     async def _see(self, rows: Sequence[RowToSee], staged: StagedShard) -> None:
         """Let steps see every source; each part of one is journalled when it is done."""
-        for number, one in enumerate(self._groups):
-            if isinstance(one.step, InBatches):
-                order = self._job.steps[number].order
-                self._batchers[number] = Batcher(order, one.step.batch_size)
-        tasks = [asyncio.create_task(self._source(part, staged)) for part in self._sources(rows)]
+        orders = [task.order for task in self._job.steps]
+        crew = StepCrew(orders, [one.step for one in self._groups])
+        tasks = [
+            asyncio.create_task(self._source(part, crew, staged)) for part in self._sources(rows)
+        ]
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            crew.close()
 
     def _sources(self, rows: Sequence[RowToSee]) -> list[list[RowToSee]]:
         """Rows that are decoded together; those that nobody looks at, all of them.
@@ -142,19 +135,25 @@ class ColumnsPass:
                 found.setdefault(None, []).append(part)
         return list(found.values())
 
-    async def _source(self, rows: Sequence[RowToSee], staged: StagedShard) -> None:
+    async def _source(self, rows: Sequence[RowToSee], crew: StepCrew, staged: StagedShard) -> None:
         """All samples of one source, from its file to the journal."""
-        batched = any(step in self._batchers for row in rows for step in row.steps)
-        size = ROWS_OF_BATCHES if batched else ROWS_AT_ONCE
+        showings = [Showing(row.key, row.sample.span, row.values, row.steps) for row in rows]
+        stages = self._bench.stages
         async with self._bench.unprobed:
             try:
                 async with self._file_of(rows) as path:
-                    for start in range(0, len(rows), size):
-                        await self._part(path, rows[start : start + size], staged)
+                    for part in crew.in_parts(showings):
+                        stages.probe += 1
+                        try:
+                            shown = showings[part.start : part.stop]
+                            cells, seconds = await crew.look(self._bench.pool, path, shown)
+                        finally:
+                            stages.probe -= 1
+                        self._keep(rows[part.start : part.stop], cells, seconds, staged)
             except SampleError as error:
                 cell = failed(error.error_class, error.message)
                 left = [row for one in rows if (row := self._left(one))]
-                self._keep(left, Observed([[cell] * len(row.steps) for row in left]), staged)
+                self._keep(left, [[cell] * len(row.steps) for row in left], 0.0, staged)
 
     @asynccontextmanager
     async def _file_of(self, rows: Sequence[RowToSee]) -> AsyncIterator[Path | None]:
@@ -174,6 +173,8 @@ class ColumnsPass:
                 try:
                     request = FetchRequest(url=sample.url or "", target=target, media=media)
                     fetched = await bench.router.fetch(request, holding)
+                    if media is not None and fetched.sha256 is not None:
+                        refuse_changed(media, fetched.sha256)
                 finally:
                     bench.stages.fetch -= 1
             yield fetched.path
@@ -181,58 +182,29 @@ class ColumnsPass:
             holding.release()
             bench.files.give_back(target)
 
-    async def _part(self, path: Path | None, rows: Sequence[RowToSee], staged: StagedShard) -> None:
-        """Show some samples of a source, and keep what steps say of them."""
-        for batcher in self._batchers.values():
-            await batcher.room()
-        self._bench.stages.probe += 1
-        try:
-            observed: Observed = await self._bench.pool.call(
-                "clipmill.steps.observe:observe",
-                path=path,
-                showings=[Showing(row.key, row.sample.span, row.values, row.steps) for row in rows],
-                orders=[task.order for task in self._job.steps],
-            )
-        finally:
-            self._bench.stages.probe -= 1
-        observed.cells = await self._judged(rows, observed.cells)
-        self._keep(rows, observed, staged)
-
-    async def _judged(
-        self, rows: Sequence[RowToSee], said: Sequence[Sequence[Cell | Seen]]
-    ) -> list[list[Cell | Seen]]:
-        """What was said, once those that judge batches have spoken too."""
-
-        async def one(step: int, cell: Cell | Seen) -> Cell:
-            return cell if isinstance(cell, Cell) else await self._batchers[step].cell(cell)
-
-        made = await asyncio.gather(
-            *(
-                one(step, cell)
-                for row, cells in zip(rows, said, strict=True)
-                for step, cell in zip(row.steps, cells, strict=True)
-            )
-        )
-        left = iter(made)
-        return [[next(left) for _ in row.steps] for row in rows]
-
-    def _keep(self, rows: Sequence[RowToSee], observed: Observed, staged: StagedShard) -> None:
-        """Put cells in their rows, journalled."""
-        entry: dict[str, Any] = {"decoded_seconds": observed.decoded_seconds, "groups": {}}
+    def _keep(
+        self,
+        rows: Sequence[RowToSee],
+        said: Sequence[Sequence[Cell]],
+        seconds: float,
+        staged: StagedShard,
+    ) -> None:
+        """Put cells in their rows, journalled, with the length of video decoded for them."""
+        entry: dict[str, Any] = {"decoded_seconds": seconds, "groups": {}}
         for step, group in enumerate(self._groups):
             mine = [
                 (row.number, cell)
-                for row, cells in zip(rows, observed.cells, strict=True)
+                for row, cells in zip(rows, said, strict=True)
                 for number, cell in zip(row.steps, cells, strict=True)
-                if number == step and isinstance(cell, Cell)
+                if number == step
             ]
             if mine:
                 entry["groups"][group.group.name] = group.add(
                     [number for number, _ in mine], [cell for _, cell in mine]
                 )
         staged.append(entry)
-        self._decoded_seconds += observed.decoded_seconds
-        for row, cells in zip(rows, observed.cells, strict=True):
+        self._decoded_seconds += seconds
+        for row, cells in zip(rows, said, strict=True):
             if not any(row.number in group.todo for group in self._groups):
                 self._report(_counted(cells))
 
@@ -251,10 +223,10 @@ class ColumnsPass:
         return {"groups": held, "decoded_seconds": self._decoded_seconds}
 
 
-def _counted(cells: Sequence[Cell | Seen]) -> Counts:
+def _counted(cells: Sequence[Cell]) -> Counts:
     """How a sample ended: failed when a step failed on it."""
     counts = Counts()
-    wrong = [cell for cell in cells if isinstance(cell, Cell) and cell.status == "failed"]
+    wrong = [cell for cell in cells if cell.status == "failed"]
     if wrong:
         counts.add("failed_to_process", wrong[0].error_class, 0)
     else:

@@ -11,17 +11,16 @@ import pyarrow as pa
 
 from clipmill.core.errors import ProcessError, RecipeError
 from clipmill.core.outcome import Outcome
-from clipmill.core.seen import Cell, Seen
 from clipmill.dataset.expression import Expression, evaluate, parse_condition
 from clipmill.media.pool import MediaPool
-from clipmill.run.batches import Batcher
 from clipmill.run.clips import Judged
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import table_schema
-from clipmill.steps.base import Annotate, InBatches
+from clipmill.run.step_crew import StepCrew
+from clipmill.steps.base import Annotate
 from clipmill.steps.judge import failed
-from clipmill.steps.load import group_name, make_step, step_orders
-from clipmill.steps.observe import Observed, Showing
+from clipmill.steps.load import make_step, step_orders
+from clipmill.steps.observe import Showing
 
 _MADE_LATER = (
     "media",
@@ -60,15 +59,14 @@ class Judge:
     """
 
     def __init__(self, recipe: Recipe, schema: pa.Schema) -> None:
-        self.orders = step_orders(recipe.annotate, recipe.modules)
-        self.steps = [make_step(order) for order in self.orders]
-        self.groups = [group_name(step) for step in self.steps]
-        self._schema = _with_steps(schema, self.steps)
+        orders = step_orders(recipe.annotate, recipe.modules)
+        self._steps = [make_step(order) for order in orders]
+        self._crew = StepCrew(orders, self._steps)
+        self._schema = _with_steps(schema, self._steps)
         parts = [
             part for text in recipe.where for part in parse_condition(text, self._schema).parts
         ]
         self._tiers = self._in_tiers(parts)
-        self._batchers: dict[int, Batcher] = {}
 
     async def judge(self, pool: MediaPool, path: Path, samples: Sequence[Judged]) -> float:
         """Let steps see the samples of one source, and drop those that conditions do not hold for.
@@ -91,12 +89,11 @@ class Judge:
 
     def close(self) -> None:
         """Let the steps go."""
-        for batcher in self._batchers.values():
-            batcher.close()
+        self._crew.close()
 
     def _in_tiers(self, parts: Sequence[Expression]) -> list[_Tier]:
-        names = {step.name: number for number, step in enumerate(self.steps)}
-        rank = {number: _rank(step) for number, step in enumerate(self.steps)}
+        names = {step.name: number for number, step in enumerate(self._steps)}
+        rank = {number: _rank(step) for number, step in enumerate(self._steps)}
         needed = [
             max((rank[names[path[0]]] for path in part.columns if path[0] in names), default=0)
             for part in parts
@@ -114,29 +111,26 @@ class Judge:
     async def _look(
         self, pool: MediaPool, path: Path, samples: Sequence[Judged], steps: tuple[int, ...]
     ) -> float:
-        looks = any(self.steps[number].wants for number in steps)
-        try:
-            observed: Observed = await pool.call(
-                "clipmill.steps.observe:observe",
-                path=path if looks else None,
-                showings=[Showing(one.key, one.span, one.row, steps) for one in samples],
-                orders=self.orders,
-            )
-        except ProcessError as error:
-            cell = failed(error.error_class, error.message)
-            observed = Observed([[cell] * len(steps) for _ in samples])
-        for sample, cells in zip(samples, observed.cells, strict=True):
-            for number, said in zip(steps, cells, strict=True):
-                sample.cells[number] = await self._cell(number, said)
-        return observed.decoded_seconds
-
-    async def _cell(self, number: int, said: Cell | Seen) -> Cell:
-        if isinstance(said, Cell):
-            return said
-        step = self.steps[number]
-        if number not in self._batchers and isinstance(step, InBatches):
-            self._batchers[number] = Batcher(self.orders[number], step.batch_size)
-        return await self._batchers[number].cell(said)
+        looks = any(self._steps[number].wants for number in steps)
+        reads = {name for number in steps for name in self._steps[number].reads}
+        showings = [
+            Showing(one.key, one.span, {name: one.row.get(name) for name in reads}, steps)
+            for one in samples
+        ]
+        decoded = 0.0
+        for part in self._crew.in_parts(showings):
+            mine = samples[part.start : part.stop]
+            try:
+                cells, seconds = await self._crew.look(
+                    pool, path if looks else None, showings[part.start : part.stop]
+                )
+            except ProcessError as error:
+                cells = [[failed(error.error_class, error.message)] * len(steps) for _ in mine]
+                seconds = 0.0
+            decoded += seconds
+            for sample, said in zip(mine, cells, strict=True):
+                sample.cells.update(zip(steps, said, strict=True))
+        return decoded
 
     def _drop(self, samples: Sequence[Judged], conditions: Sequence[Expression]) -> None:
         """Drop the samples that a condition does not hold for, or cannot be told for."""
@@ -151,7 +145,7 @@ class Judge:
     def _row(self, sample: Judged) -> dict[str, Any]:
         row: dict[str, Any] = {name: sample.row.get(name) for name in self._schema.names}
         for number, cell in sample.cells.items():
-            row[self.steps[number].name] = {**cell.values, "status": cell.status}
+            row[self._steps[number].name] = {**cell.values, "status": cell.status}
         return row
 
     def _reason(self, sample: Judged, condition: Expression, *, known: bool) -> Outcome:
@@ -159,7 +153,7 @@ class Judge:
             return Outcome("dropped", "where", "where", f"not so: {condition.text}")
         why = [
             f"{step.name}: {cell.error_message}"
-            for number, step in enumerate(self.steps)
+            for number, step in enumerate(self._steps)
             if (cell := sample.cells.get(number)) is not None and cell.status == "failed"
             if any(path[0] == step.name for path in condition.columns)
         ]

@@ -33,10 +33,9 @@ class OutputColumns:
         self._steps: list[Annotate] = []
         self._groups: list[ColumnGroup] = []
         if job.recipe.annotate:
-            from clipmill.steps.load import group_name, make_step, step_orders
+            from clipmill.steps.load import group_name, made_steps
 
-            orders = step_orders(job.recipe.annotate, job.recipe.modules)
-            self._steps = [make_step(order) for order in orders]
+            self._steps = made_steps(job.recipe.annotate, job.recipe.modules)
             self._groups = [ColumnGroup(job.output, group_name(step)) for step in self._steps]
 
     def as_texts(self, cells: Mapping[int, Cell]) -> dict[str, str]:

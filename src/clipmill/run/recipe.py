@@ -336,10 +336,9 @@ def _several(value: Any) -> Any:
 
 def _groups(recipe: Recipe) -> list[str]:
     """Names of the column groups that a recipe's steps fill, which change with their settings."""
-    from clipmill.steps.load import group_name, make_step, step_orders
+    from clipmill.steps.load import group_name, made_steps
 
-    orders = step_orders(recipe.annotate, recipe.modules)
-    return sorted(group_name(make_step(order)) for order in orders)
+    return sorted(map(group_name, made_steps(recipe.annotate, recipe.modules)))
 
 
 def load_recipe(given: Recipe | Mapping[str, Any] | str | Path, where: str = "recipe") -> Recipe:

@@ -242,10 +242,9 @@ def work(
     """
     if job.recipe.annotate:
         from clipmill.run.column_groups import begin_groups
-        from clipmill.steps.load import make_step, step_orders
+        from clipmill.steps.load import made_steps
 
-        orders = step_orders(job.recipe.annotate, job.recipe.modules)
-        begin_groups(job.output, [make_step(order) for order in orders])
+        begin_groups(job.output, made_steps(job.recipe.annotate, job.recipe.modules))
     if shards is None:
         done = done_shards(job.output)
         if job.keeps is not None:

@@ -130,6 +130,13 @@ def make_step(order: StepOrder) -> Annotate:
     return step
 
 
+def made_steps(
+    given: Sequence[str | Mapping[str, Any]], modules: Sequence[str] = ()
+) -> list[Annotate]:
+    """Steps as recipes name them, made; arguments and errors as of both ways there."""
+    return [make_step(order) for order in step_orders(given, modules)]
+
+
 def step_fingerprint(step: Annotate) -> str:
     """Six hex digits that change when a step would say something else: settings, version, code.
 

@@ -138,10 +138,8 @@ class SourceWork:
         else:
             await self._prepare(fetched, worked, folder)
             if self._bench.judge is not None:
-                rows = {sample.key: result_row(sample, worked) for sample in self._samples}
-                await self._judge(
-                    fetched.path, worked, [(one, rows[one.key]) for one in self._samples]
-                )
+                rows = [(sample, result_row(sample, worked)) for sample in self._samples]
+                await self._judge(await self._with_sound(fetched), worked, rows)
 
     async def _copy(self, carried: Carried, kept: Carried | None, target: Path) -> Worked:
         async with self._bench.slots:
@@ -209,22 +207,28 @@ class SourceWork:
             known = fetched.sha256 if file.path == fetched.path else file.sha256
             worked.members[extension] = MemberFile(file.path, file.size, known)
 
-    async def _make_clips(self, fetched: Fetched, worked: Worked) -> None:
+    async def _with_sound(self, fetched: Fetched) -> Path:
+        """The source as one file, joined with its sound where that came by itself."""
         path = fetched.path
         assert path is not None
+        if fetched.audio_path is None:
+            return path
+        joined = path.with_name(f"{path.name}.joined")
+        self._others.add(joined)
+        await self._bench.pool.call(
+            "clipmill.media.remux:remux",
+            source=path,
+            target=joined,
+            extension="mkv",
+            audio_source=fetched.audio_path,
+        )
+        return joined
+
+    async def _make_clips(self, fetched: Fetched, worked: Worked) -> None:
         main, _ = pick_media(self._samples[0].media, self._bench.recipe.fetching.modalities)
         if main is not None:
             refuse_changed(main, fetched.sha256)
-        if fetched.audio_path is not None:
-            path = path.with_name(f"{path.name}.joined")
-            self._others.add(path)
-            await self._bench.pool.call(
-                "clipmill.media.remux:remux",
-                source=fetched.path,
-                target=path,
-                extension="mkv",
-                audio_source=fetched.audio_path,
-            )
+        path = await self._with_sound(fetched)
         known = {} if main is None else {main: fetched.sha256}
         made = ClipMaker(self._bench.recipe, self._bench.pool, self._bench.parent, known)
         subtitles = list(worked.subtitles)
@@ -255,12 +259,11 @@ class SourceWork:
             worked.clips[self._samples[0].key].decoded_seconds += seconds
 
     async def _judge(
-        self, path: Path | None, worked: Worked, rows: Sequence[tuple[Sample, dict[str, Any]]]
+        self, path: Path, worked: Worked, rows: Sequence[tuple[Sample, dict[str, Any]]]
     ) -> float:
         """What steps and conditions say of samples or clips; the length of video decoded for it."""
         judge = self._bench.judge
         assert judge is not None
-        assert path is not None
         for sample, row in rows:
             known = json_row(sample, row, has_captions=sample.caption is not None)
             span = Span.from_row(row["span"]) if row.get("span") else None

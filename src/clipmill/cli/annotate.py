@@ -117,13 +117,19 @@ def _with_settings(steps: Sequence[str], options: Sequence[str]) -> list[dict[st
 
 def _lines(report: AnnotateReport) -> list[str]:
     lines = []
+    if report.interrupted:
+        lines.append(
+            f"Interrupted after {counted(report.counts.count, 'sample')}, which are kept. Give the "
+            "same command again to go on."
+        )
+        return lines
     if report.shards:
         lines.append(
             f"{counted(report.counts.count, 'sample')} in {report.seconds:,.1f} s, "
             f"{report.decoded_seconds:,.1f} s of video decoded; "
             f"{report.shards_done:,} of {counted(report.shards, 'shard')} done."
         )
-    elif not report.interrupted:
+    else:
         lines.append("Nothing to do: every sample has these columns already.")
     for name, cells in report.cells.items():
         lines.append(
@@ -134,9 +140,7 @@ def _lines(report: AnnotateReport) -> list[str]:
         lines += [f"  {number:,} x {label}" for label, number in ordered]
     for shard, reason in sorted(report.shards_failed.items()):
         lines.append(f"Shard {shard} could not be finished: {reason}")
-    if report.exit_code == 130:
-        lines.append("Interrupted. Give the same command again to go on.")
-    elif report.exit_code == 3:
+    if report.exit_code == 3:
         lines.append(
             f"More than {report.failure_budget:.0%} of the cells of a step failed "
             "(--failure-budget): exit 3."

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -201,15 +202,31 @@ def test_a_job_given_up_by_its_caller_takes_its_process_along(endless, video):
     asyncio.run(main())
 
 
-def test_a_process_over_its_memory_limit_fails_the_sample(tmp_path):
-    path = make_video(tmp_path / "big.mp4", seconds=1, fps=2, width=2560, height=1440)
-
+def test_a_process_over_its_memory_limit_fails_the_sample_and_goes_on():
+    # A limit so low that libraries cannot even begin makes some of them crash, which is told as such.
     async def main():
-        async with MediaPool(1, 30, memory_limit_bytes=24_000_000) as pool:
-            # Where memory runs out first is the allocator's affair; that it did is ours to tell.
-            with pytest.raises(ProcessError, match=r"2560x1440|cannot be read") as caught:
-                await pool.call(PROBE, path=path)
-        assert caught.value.error_class == "out_of_memory"
+        async with MediaPool(1, 30, memory_limit_bytes=300_000_000) as pool:
+            with pytest.raises(ProcessError, match="memory limit") as caught:
+                await pool.call("numpy:ones", shape=400_000_000, dtype="u1")
+            assert caught.value.error_class == "out_of_memory"
+            pids = pool.process_ids()
+            assert len(await pool.call("numpy:ones", shape=1000, dtype="u1")) == 1000
+            assert pool.process_ids() == pids
+
+    asyncio.run(main())
+
+
+def test_a_picture_that_memory_does_not_suffice_for_is_told_from_a_broken_one(video):
+    async def main():
+        async with MediaPool(1, 30, memory_limit_bytes=100_000_000) as pool:
+            facts = (await pool.call(PROBE, path=video)).video
+            huge = replace(facts, coded_width=16384, coded_height=16384)
+            with pytest.raises(
+                ProcessError, match="not enough memory to decode 16384x16384"
+            ) as caught:
+                await pool.call("clipmill.media.probe:refuse_without_memory", video=huge)
+            assert caught.value.error_class == "out_of_memory"
+            await pool.call("clipmill.media.probe:refuse_without_memory", video=facts)
 
     asyncio.run(main())
 

@@ -1,8 +1,5 @@
 """Annotating survives kills: the columns are those of an undisturbed run."""
 
-import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +9,7 @@ import pytest
 import clipmill
 from clipmill.dataset.columns import newest_groups
 from clipmill.demo.media import make_video
-from test_run_faults import _children
+from test_run_faults import Killer
 
 STEP = """
 import os, time
@@ -60,21 +57,20 @@ def rows_of(dataset):
 @pytest.mark.timeout(400)
 def test_columns_survive_random_kills_and_nothing_is_looked_at_twice_in_vain(clips, tmp_path):
     log = tmp_path / "log"
-    chance, kills, deadline = random.Random(5), 0, time.monotonic() + 200
+    killer, deadline = Killer(5), time.monotonic() + 200
     while True:
         run = subprocess.Popen(command(clips, log), stderr=subprocess.DEVNULL)
         while run.poll() is None:
-            time.sleep(chance.uniform(0.5, 1.5) if kills < KILLS else 5)
-            if run.poll() is None and kills < KILLS:
-                os.kill(chance.choice([run.pid, *_children(run.pid)]), signal.SIGKILL)
-                kills += 1
+            killer.pause(*((0.5, 1.5) if killer.kills < KILLS else (5, 5)))
+            if run.poll() is None and killer.kills < KILLS:
+                killer.kill_one(run.pid)
         assert time.monotonic() < deadline
         if run.returncode == 0:
             break
     wild, looked = rows_of(clips), log.read_text().split()
-    assert kills >= 3
+    assert killer.kills >= 3
     assert len(wild) == SOURCES * ROWS_OF_A_SOURCE == len(set(looked))
     # what is lost with a process is what it had in hand: one source, or those of a whole worker
-    assert len(looked) - len(wild) <= kills * MEDIA_PROCESSES * ROWS_OF_A_SOURCE
+    assert len(looked) - len(wild) <= killer.kills * MEDIA_PROCESSES * ROWS_OF_A_SOURCE
     subprocess.run([*command(clips, tmp_path / "log"), "--force"], check=True, timeout=120)
     assert rows_of(clips) == wild

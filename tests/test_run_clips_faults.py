@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +12,7 @@ import pytest
 import clipmill
 from clipmill.demo.media import make_video
 from scene_media import scenes, write_pictures
-from test_run_faults import _children
+from test_run_faults import Killer
 
 RECIPE = {
     "split": {"detector": "content"},
@@ -64,18 +61,17 @@ def rows_of(output: Path) -> list[dict]:
 def test_a_run_of_clips_survives_random_kills(videos, tmp_path):
     calm, wild = tmp_path / "calm", tmp_path / "wild"
     subprocess.run(command(videos, calm), check=True, timeout=120)
-    chance, kills, deadline = random.Random(3), 0, time.monotonic() + 200
+    killer, deadline = Killer(3), time.monotonic() + 200
     while True:
         run = subprocess.Popen(command(videos, wild), stderr=subprocess.DEVNULL)
         while run.poll() is None:
-            time.sleep(chance.uniform(0.3, 2.0) if kills < 8 else 5)
-            if run.poll() is None and kills < 8:
-                os.kill(chance.choice([run.pid, *_children(run.pid)]), signal.SIGKILL)
-                kills += 1
+            killer.pause(*((0.3, 2.0) if killer.kills < 8 else (5, 5)))
+            if run.poll() is None and killer.kills < 8:
+                killer.kill_one(run.pid)
         assert time.monotonic() < deadline
         if run.returncode == 0:
             break
-    assert kills >= 3
+    assert killer.kills >= 3
     assert bytes_of(wild) == bytes_of(calm) != {}
     assert rows_of(wild) == rows_of(calm)
 

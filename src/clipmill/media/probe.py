@@ -59,7 +59,7 @@ def probe_container(container: Any, path: Path | str, *, keyframes: bool = False
     video_facts = _video_facts(container, video, timelines[video.index]) if video else None
     audio = [_audio_facts(stream, timelines[stream.index]) for stream in sounds]
     if video_facts and _is_undecodable(video_facts):
-        _refuse_without_memory(video_facts)
+        refuse_without_memory(video_facts)
     main = (
         timelines[streams[0].index]
         if video
@@ -180,7 +180,7 @@ def _is_undecodable(video: VideoFacts) -> bool:
     return video.pixel_format is None or not video.width
 
 
-def _refuse_without_memory(video: VideoFacts) -> None:
+def refuse_without_memory(video: VideoFacts) -> None:
     """Tell a broken picture from one there was no memory for, which libav does not tell.
 
     Raises:

@@ -203,7 +203,7 @@ def test_a_job_given_up_by_its_caller_takes_its_process_along(endless, video):
 
 
 def test_a_process_over_its_memory_limit_fails_the_sample_and_goes_on():
-    # A limit so low that libraries cannot even begin makes some of them crash, which is told as such.
+    # A limit so low that libraries cannot begin makes some of them crash, which is told as such.
     async def main():
         async with MediaPool(1, 30, memory_limit_bytes=300_000_000) as pool:
             with pytest.raises(ProcessError, match="memory limit") as caught:

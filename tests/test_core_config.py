@@ -2,6 +2,8 @@
 
 import pytest
 
+from clipmill.core.config import Config
+from clipmill.core.docstrings import field_docs
 from clipmill.core.errors import MissingExtra, RecipeError
 from clipmill.core.extras import require
 from clipmill.core.registry import load, names
@@ -17,6 +19,31 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one():
 def test_an_unknown_option_is_refused_with_the_nearest_valid_one():
     with pytest.raises(RecipeError, match=r"'caption_cols'.*'caption_col'"):
         gather({"caption_cols": "text"})
+
+
+class Small(Config):
+    """Settings."""
+
+    sides: int = 1
+    """How many sides
+    it has."""
+    name: str = ""
+
+
+class Larger(Small):
+    """More settings."""
+
+    weight: float = 1.0
+    """In kilograms."""
+
+
+def test_what_is_written_beneath_a_field_is_its_help():
+    assert field_docs(Larger) == {"sides": "How many sides it has.", "weight": "In kilograms."}
+
+
+def test_every_setting_of_a_recipe_has_a_help():
+    for model in SECTIONS.values():
+        assert field_docs(model).keys() == model.model_fields.keys()
 
 
 def test_option_names_are_unique_over_all_sections():

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from clipmill.cli.options import shown_default
 from clipmill.core.config import Config
+from clipmill.core.docstrings import field_docs
 from clipmill.core.registry import names
 from clipmill.run.settings import SECTIONS
 from clipmill.run.write_spec import KeepSpec
@@ -76,14 +77,14 @@ def recipe_page() -> str:
     parts = [HEADER]
     sections: dict[str, type[Config]] = {**SECTIONS, "keep": KeepSpec}
     for section, model in sections.items():
-        rows = [_row(name, field) for name, field in model.model_fields.items()]
+        texts = field_docs(model)
+        rows = [_row(name, field, texts[name]) for name, field in model.model_fields.items()]
         table = ["| key | value | default | meaning |", "|---|---|---|---|", *rows]
         parts.append(f"## {section}\n\n{_TEXTS[section]}\n\n" + "\n".join(table) + "\n")
     return "\n".join(parts)
 
 
-def _row(name: str, field: FieldInfo) -> str:
-    meaning = " ".join((field.description or "").split())
+def _row(name: str, field: FieldInfo, meaning: str) -> str:
     told = re.search(r" ?Default: (.+?)\.$", meaning)
     default = told[1] if told else _default(field)
     meaning = meaning[: told.start()] if told else meaning

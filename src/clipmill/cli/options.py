@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from clipmill.core.config import Config
+from clipmill.core.docstrings import field_docs
 from clipmill.core.errors import RecipeError
 
 OptionalSource = Annotated[
@@ -91,7 +92,7 @@ def _option(name: str, field: FieldInfo, model: type[Config]) -> inspect.Paramet
     names = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
     option = typer.Option(
         names,
-        help=_help(field, kind),
+        help=_help(field_docs(model).get(name, ""), field, kind),
         show_default=False,  # typer would put it in brackets within brackets
         metavar=_METAVARS.get(kind),
         rich_help_panel=model.__name__,
@@ -104,8 +105,7 @@ def _option(name: str, field: FieldInfo, model: type[Config]) -> inspect.Paramet
     )
 
 
-def _help(field: FieldInfo, kind: Any) -> str:
-    text = " ".join((field.description or "").split())
+def _help(text: str, field: FieldInfo, kind: Any) -> str:
     if kind == list[str]:
         text += " Give the option once per value."
     default = shown_default(field)

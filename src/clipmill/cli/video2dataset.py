@@ -134,9 +134,12 @@ def _unknown(name: str, names: list[str]) -> str:
 
 
 def _help(model: type[Arguments]) -> str:
+    from clipmill.core.docstrings import field_docs
+
     parts = []
+    texts = field_docs(model)
     for name, field in model.model_fields.items():
         default = "" if field.is_required() or field.default is None else f" [{field.default}]"
-        text = " ".join((field.description or "").split())
+        text = texts.get(name, "")
         parts += [f"  --{name}{default}", textwrap.indent(textwrap.fill(text, 88), " " * 6)]
     return _USAGE.format(help=HELP, options="\n".join(parts))

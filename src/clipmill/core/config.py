@@ -19,7 +19,7 @@ from clipmill.core.words import Style, name_of
 class Config(BaseModel):
     """A frozen pydantic model that refuses unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 ConfigType = TypeVar("ConfigType", bound=Config)

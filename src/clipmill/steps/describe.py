@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 from typing import Any
 
+from clipmill.core.docstrings import field_docs
 from clipmill.core.request import Audio, Frames
 from clipmill.steps.load import described, step_type
 
@@ -19,6 +20,7 @@ def describe_step(name: str, module: str | None = None) -> dict[str, Any]:
     """
     kind = step_type(name, module)
     step = kind()
+    texts = field_docs(kind)
     missing = [extra for need, extra in kind.needs if importlib.util.find_spec(need) is None]
     return {
         "name": name,
@@ -28,7 +30,7 @@ def describe_step(name: str, module: str | None = None) -> dict[str, Any]:
         "is_installed": not missing,
         "install": f'pip install "clipmill[{missing[0]}]"' if missing else None,
         "settings": [
-            {"name": field, "default": repr(about.default), "help": about.description or ""}
+            {"name": field, "default": repr(about.default), "help": texts.get(field, "")}
             for field, about in kind.model_fields.items()
         ],
         "columns": described(step),

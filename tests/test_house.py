@@ -58,6 +58,22 @@ def test_a_worker_loads_neither_decoder_nor_detectors() -> None:
     assert {"av", "cv2", "torch"}.isdisjoint(json.loads(told.stdout))
 
 
+PANDAS = """
+import sys
+from clipmill.core.libraries import keep_pandas_out
+keep_pandas_out()
+import numpy, pyarrow
+pyarrow.array(["a"]), pyarrow.array(numpy.arange(3)), pyarrow.table({"a": [1]}).to_pylist()
+assert "pandas" not in sys.modules
+import pandas
+assert pyarrow.table(pandas.DataFrame({"a": [1]})).to_pandas().shape == (1, 1)
+"""
+
+
+def test_tables_do_without_pandas_unless_a_step_brings_it() -> None:
+    python("-c", PANDAS)
+
+
 @pytest.mark.parametrize("code", [IMPORT, HELP], ids=["import", "help"])
 def test_starting_costs_little_beyond_the_interpreter(code: str) -> None:
     bare = min(cpu_seconds("pass") for _ in range(5))

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from clipmill import __version__
 from clipmill.core.errors import ClipmillError, UserError
-from clipmill.core.library_warnings import hide_library_warnings
+from clipmill.core.libraries import ONE_THREAD, hide_library_warnings
 from clipmill.core.registry import nearest
 
 COMMANDS: dict[str, str] = {
@@ -94,6 +94,7 @@ def clipmill(
 def main() -> None:
     """Entry point: run the command line and exit with its status."""
     hide_library_warnings()
+    os.environ.update(ONE_THREAD | os.environ)
     sys.exit(guarded(app))
 
 

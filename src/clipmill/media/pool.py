@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from clipmill.core.errors import ClipmillError, ProcessError, RunError
+from clipmill.core.libraries import ONE_THREAD
 
 _STDERR_TAIL_BYTES = 2000
 _DEATH_WAIT_SECONDS = 1.0
@@ -142,7 +143,7 @@ class _MediaProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={**_ALLOCATOR, **os.environ},
+                env={**ONE_THREAD, **_ALLOCATOR, **os.environ},
             )
         self._connection = Connection(ours.detach())
         self._stderr_tail = b""

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from clipmill.core.errors import ClipmillError, ProcessError
-from clipmill.core.library_warnings import hide_library_warnings
+from clipmill.core.libraries import hide_library_warnings
 from clipmill.media import prepare  # noqa: F401  # what nearly every job needs, loaded beforehand
 from clipmill.media.pulse import beats
 

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from clipmill.core.errors import RunError, ShardError, UserError
-from clipmill.core.library_warnings import hide_library_warnings
+from clipmill.core.libraries import hide_library_warnings, keep_pandas_out
 from clipmill.core.outcome import Counts
 from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
@@ -156,6 +156,7 @@ class Worker:
 def main() -> None:
     """Entry point of the process."""
     hide_library_warnings()
+    keep_pandas_out()
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the parent decides

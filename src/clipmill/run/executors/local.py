@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
 from clipmill.core.errors import RunError
+from clipmill.core.libraries import ONE_THREAD
 from clipmill.run.events import Event, Fatal, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor, WorkerJob
 
@@ -46,7 +47,7 @@ class _WorkerProcess:
                 [sys.executable, "-P", "-m", "clipmill.run.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **_MALLOC},
+                env={**ONE_THREAD, **os.environ, **_MALLOC},
             )
         finally:
             theirs.close()

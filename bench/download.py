@@ -106,6 +106,11 @@ def curl_command(program: str, job: Job) -> list[str]:
     return [program, "-qsSf", "-Z", "--parallel-max", many, "--create-dirs", "-K", str(listed)]
 
 
+def floor_command(program: str, job: Job) -> list[str]:
+    script = str(Path(__file__).with_name("download_floor.py"))
+    return [sys.executable, script, str(job.out), *curl_command(program, job)]
+
+
 def videos_in(out: Path) -> list[int]:
     """Sizes of every video under `out`, in tars or as files, smallest first."""
     sizes = [path.stat().st_size for path in out.rglob("*.mp4")]
@@ -202,11 +207,12 @@ def find_programs(options: argparse.Namespace) -> dict[str, Program]:
         if subprocess.run(asked, capture_output=True, check=False).returncode:
             raise BenchError(f"{options.peer_python} has no video2dataset.\n{PEER_ABSENT}")
         programs["peer"] = functools.partial(peer_command, options.peer_python)
-    if "curl" in options.tools:
-        curl = shutil.which("curl")
-        if curl is None:
-            raise BenchError("curl is not installed")
-        programs["curl"] = functools.partial(curl_command, curl)
+    for name, command in (("floor", floor_command), ("curl", curl_command)):
+        if name in options.tools:
+            curl = shutil.which("curl")
+            if curl is None:
+                raise BenchError("curl is not installed")
+            programs[name] = functools.partial(command, curl)
     return programs
 
 
@@ -219,7 +225,7 @@ def parse() -> argparse.Namespace:
     add("--clipmill", help="our program (default: beside this Python, else on PATH)")
     add(
         "--tools",
-        default="ours,peer,curl",
+        default="ours,peer,floor,curl",
         help="which to run, in this order (default: %(default)s)",
     )
     add("--rounds", type=int, default=3, help="rounds of the local tables (default: 3)")
@@ -245,8 +251,8 @@ def parse() -> argparse.Namespace:
         options.rows // 10 if options.rows >= 20_000 else options.rows // 4
     )
     options.link = [int(part) for part in options.link.split(",") if part]
-    if unknown := set(options.tools) - {"ours", "peer", "curl"}:
-        parser.error(f"--tools knows ours, peer and curl, not {', '.join(sorted(unknown))}")
+    if unknown := set(options.tools) - {"ours", "peer", "floor", "curl"}:
+        parser.error(f"--tools knows ours, peer, floor and curl, not {', '.join(sorted(unknown))}")
     return options
 
 

@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := ytdlp,s3,hf,scenes,cv,asr,language,tfrecord,wandb
-PYTEST_WORKERS ?= 2
+# One more than the two cores of a small machine: many tests wait for a server or a process.
+PYTEST_WORKERS ?= 3
 
 # The -c makes every install the one that was tested.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -22,7 +23,7 @@ demo: $(VENV)/.core  ## make a small dataset from a misbehaving local server, an
 	@$(BIN)/clipmill demo
 
 test: $(VENV)/.dev  ## run all tests
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
 check: $(VENV)/.dev  ## lint, types, import arrows, generated pages
 	$(BIN)/ruff check

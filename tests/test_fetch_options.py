@@ -93,8 +93,3 @@ def test_sizes_and_headers_are_read_as_people_write_them():
 def test_wrong_choices_are_explained(wrong, word):
     with pytest.raises(RecipeError, match=word):
         parse_config(FetchOptions, wrong, "recipe.yaml")
-
-
-def test_every_choice_says_what_it_does():
-    for name, field in FetchOptions.model_fields.items():
-        assert field.description, name

@@ -126,8 +126,8 @@ def test_2000_rows_survive_random_kills(origin, write_csv, tmp_path):
     while True:
         run = subprocess.Popen(_command(table, tmp_path / "wild", *options), stderr=subprocess.PIPE)
         while run.poll() is None:
-            killer.pause(*((0.2, 1.5) if killer.kills < 40 else (5, 5)))
-            if run.poll() is None and killer.kills < 40:
+            killer.pause(*((0.2, 1.5) if killer.kills < 20 else (5, 5)))
+            if run.poll() is None and killer.kills < 20:
                 killer.kill_one(run.pid)
         run.stderr.close()
         assert time.monotonic() < deadline

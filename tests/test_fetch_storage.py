@@ -18,6 +18,7 @@ from clipmill.core.sample import MediaRef
 from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.storage import StorageFetcher
+from clipmill.io.stretch import Stretch, read_at
 
 # Enough of an mp4 to be known as one.
 VIDEO = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp42" + bytes(range(256)) * 40
@@ -41,12 +42,13 @@ def fetch(
     media: MediaRef | None = None,
     budget: Unlimited | None = None,
     modalities: tuple[str, ...] = ("video",),
+    in_place: bool = False,
     **options,
 ) -> Fetched:
     async def run() -> Fetched:
         fetcher = StorageFetcher(FetchOptions(retries=1, backoff_seconds=0.01, **options))
         try:
-            request = FetchRequest(url, target, modalities, media=media)
+            request = FetchRequest(url, target, modalities, media=media, in_place=in_place)
             return await fetcher.fetch(request, budget or Unlimited())
         finally:
             await fetcher.close()
@@ -121,6 +123,46 @@ def test_a_local_file_on_another_disk_is_copied(target):
     assert target.read_bytes() == VIDEO
     assert fetched.downloaded_bytes == 0
     assert budget.reserved == len(VIDEO)
+
+
+def member_of_a_tar(path: Path) -> MediaRef:
+    with tarfile.open(path, "w") as tar:
+        for name, data in ("a.txt", b"a caption"), ("a.mp4", VIDEO), ("b.mp4", VIDEO[::-1]):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    with tarfile.open(path) as tar:
+        place = tar.getmember("a.mp4").offset_data
+    return MediaRef(str(path), "mp4", place, len(VIDEO))
+
+
+def test_a_member_of_a_local_tar_that_is_only_read_is_left_where_it_lies(tmp_path, target):
+    media, budget = member_of_a_tar(tmp_path / "00000.tar"), Unlimited()
+    fetched = fetch(target, media=media, in_place=True, budget=budget)
+    assert fetched.path == Stretch(target, media.offset, len(VIDEO))
+    assert target.samefile(media.path), "a link, so that replacing the tar does no harm"
+    assert (budget.reserved, fetched.downloaded_bytes) == (0, 0)
+    assert read_at(fetched.path, 0, len(VIDEO) + 1) == VIDEO
+    target.unlink()
+    copied = fetch(target, media=media)
+    assert copied.path == target
+    assert target.read_bytes() == VIDEO
+    assert (fetched.size, fetched.sha256) == (copied.size, copied.sha256)
+
+
+def test_a_member_is_left_on_another_disk_too(target):
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir() or shared_memory.stat().st_dev == target.parent.stat().st_dev:
+        pytest.skip("needs a second file system")
+    tar = shared_memory / f"clipmill-{os.getpid()}.tar"
+    try:
+        media, budget = member_of_a_tar(tar), Unlimited()
+        fetched = fetch(target, media=media, in_place=True, budget=budget)
+        assert target.is_symlink()
+        assert budget.reserved == 0
+        assert read_at(fetched.path, 0, len(VIDEO)) == VIDEO
+    finally:
+        tar.unlink(missing_ok=True)
 
 
 def test_a_symbolic_link_gives_the_file_it_names(tmp_path, target):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -44,6 +46,30 @@ def members(dataset: Path) -> dict[str, str]:
                 if data and not member.name.endswith(("json", "txt")):
                     found[member.name] = hashlib.sha256(data.read()).hexdigest()
     return found
+
+
+def test_sources_within_tars_give_the_clips_of_sources_in_files(videos, clips, tmp_path):
+    files = clipmill.download(videos, tmp_path / "files", format="files", quiet=True)
+    files.split(tmp_path / "of-files", quiet=True).export(tmp_path / "a", quiet=True, **EDIT)
+    clips.export(tmp_path / "b", quiet=True, **EDIT)
+    assert members(tmp_path / "a") == members(tmp_path / "b") != {}
+
+
+def test_members_of_local_tars_are_split_and_annotated_without_a_copy(tmp_path):
+    write_pictures(tmp_path / "a.mp4", scenes([25, 25]), options={"crf": "0"})
+    limit = (tmp_path / "a.mp4").stat().st_size // 2
+    clipmill.download(tmp_path / "a.mp4", tmp_path / "raw", quiet=True)
+
+    def run(*words):
+        """Where no file of half the source's size can be written."""
+        command = ["bash", "-c", f'ulimit -f {limit // 1024}; exec "$@"', "", sys.executable]
+        given = [*command, "-m", "clipmill", *words]
+        subprocess.run(given, cwd=tmp_path, check=True, capture_output=True)
+
+    run("split", "raw", "clips")
+    run("annotate", "clips", "picture")
+    run("annotate", "raw", "picture")
+    assert len(clipmill.open(tmp_path / "clips")) == 2
 
 
 def sources(dataset: Path) -> list[dict]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import clipmill
 from clipmill.core.errors import MissingExtra, RecipeError
 from clipmill.demo.media import make_video
 from clipmill.run.explain import explain
@@ -49,6 +50,22 @@ def test_sources_that_stay_whole_and_images_are_told_of(videos, tmp_path):
     found = explain(load_recipe({"source": {"path": videos}, **steps, "write": write}))
     assert found.steps[2] == "find cuts by content and keep them; no clips"
     assert found.steps[-1] == "write images"
+
+
+def test_what_lies_on_disk_meanwhile(videos, tmp_path):
+    raw = str(tmp_path / "raw")
+    clipmill.download(videos, raw, quiet=True)
+
+    def temporary(place, **steps):
+        recipe = {"source": {"path": place}, "write": {"to": str(tmp_path / "out")}, **steps}
+        return explain(load_recipe(recipe)).temporary
+
+    assert temporary(videos, split={}) == temporary(raw, split={}) == "nothing"
+    assert temporary(raw, split={}, render={}) == "its clips, until its rows are written"
+    assert temporary(raw).startswith("a copy of the source, until")
+    table = str(tmp_path / "table")
+    clipmill.download(videos, table, format="parquet", quiet=True)
+    assert temporary(table, split={}).startswith("a copy of the source, until")
 
 
 def test_links_are_fetched_once(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from clipmill.core.sample import MediaRef, Subtitle
+from clipmill.io.stretch import Place
 
 MAX_URL_CHARACTERS = 16_384
 
@@ -24,6 +25,7 @@ class FetchRequest:
         modalities: ``video``, ``audio``, in the order wanted; empty when only metadata are.
         spans: ``(start_seconds, end_seconds)`` wanted, when only parts are; else empty.
         media: where the bytes lie already, when they need no network.
+        in_place: bytes of a local file will only be read, so that none need be copied.
     """
 
     url: str
@@ -31,6 +33,7 @@ class FetchRequest:
     modalities: tuple[str, ...] = ("video",)
     spans: tuple[tuple[float, float], ...] = ()
     media: MediaRef | None = None
+    in_place: bool = False
 
 
 @dataclass(slots=True)
@@ -38,7 +41,8 @@ class Fetched:
     """What came of a fetch.
 
     Args:
-        path: the file with the bytes; None when only metadata were wanted.
+        path: the file with the bytes, or the stretch of one that was asked for in place; None when
+            only metadata were wanted.
         audio_path: a separate file with the audio track, when the site keeps it apart.
         size: bytes of ``path``.
         sha256: hex digest of ``path``.
@@ -56,7 +60,7 @@ class Fetched:
         notes: what went otherwise than asked although the fetch succeeded, in words.
     """
 
-    path: Path | None
+    path: Place | None
     size: int = 0
     sha256: str = ""
     extension: str = ""
@@ -67,7 +71,7 @@ class Fetched:
     attempts: int = 1
     seconds: float = 0.0
     downloaded_bytes: int = 0
-    audio_path: Path | None = None
+    audio_path: Place | None = None
     sections: Sequence[tuple[float, float]] = ()
     subtitles: list[Subtitle] = field(default_factory=list)
     info: Mapping[str, Any] | None = None

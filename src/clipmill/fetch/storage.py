@@ -37,6 +37,7 @@ from clipmill.fetch.storage_read import (
 )
 from clipmill.io.filesystem import open_filesystem
 from clipmill.io.parquet_cells import ParquetCells
+from clipmill.io.stretch import Stretch
 
 Result = TypeVar("Result")
 
@@ -62,7 +63,7 @@ class StorageFetcher(Fetcher):
         self._lock = threading.Lock()
 
     async def fetch(self, request: FetchRequest, budget: Budget) -> Fetched:
-        """Fetch one source into ``request.target``; a local file is hard-linked where possible.
+        """Fetch one source into ``request.target``; local files are linked to where possible.
 
         Raises:
             DownloadError: nothing is left at ``request.target`` then.
@@ -90,11 +91,16 @@ class StorageFetcher(Fetcher):
             self._check_size(chunks.size, place, effort)
             if not request.modalities:
                 return self._fetched(None, request, effort, place, chunks.size)
-            copied = await self.run(lambda: link_local(chunks, part), effort)
+            copied = await self.run(
+                lambda: link_local(chunks, part, in_place=request.in_place), effort
+            )
+            linked = copied is not None
             if copied is None:
                 await allowance.up_to(chunks.size)
                 copied = await self._copy(request.target, part, chunks, effort)
             fetched = self._fetched(copied, request, effort, place, chunks.size)
+            if linked and chunks.offset is not None:
+                fetched.path = Stretch(request.target, chunks.offset, chunks.size)
             request.target.unlink(missing_ok=True)
             os.replace(part, request.target)
         except BaseException:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Chunks:
         size: bytes in all.
         stop: set when nobody wants them any more.
         read: yields the pieces, from the first.
-        local_file: the path, when these are all bytes of a local file.
+        local_file: the path, when these are bytes of a local file.
+        offset: of the first byte in the local file; None when these are all of its bytes.
         is_remote: whether they come over the wire.
     """
 
@@ -49,6 +51,7 @@ class Chunks:
     stop: threading.Event
     read: Callable[[], Iterator[bytes]]
     local_file: str | None = None
+    offset: int | None = None
     is_remote: bool = False
 
 
@@ -78,14 +81,9 @@ def local_chunks(path: str, offset: int | None, size: int | None, stop: threadin
     start, length = _stretch(path, offset, size, status.st_size)
 
     def read() -> Iterator[bytes]:
-        with open(path, "rb", buffering=0) as file:
-            file.seek(start)
-            left = length
-            while left and (chunk := file.read(min(left, LOCAL_CHUNK_BYTES))):
-                left -= len(chunk)
-                yield chunk
+        return _pieces(path, start, length)
 
-    return Chunks(length, stop, read, local_file=path if offset is None else None)
+    return Chunks(length, stop, read, local_file=path, offset=offset)
 
 
 def remote_chunks(
@@ -135,26 +133,52 @@ def _stretch(path: str, offset: int | None, size: int | None, available: int) ->
     return offset, size
 
 
-def link_local(chunks: Chunks, target: Path) -> Copied | None:
-    """Hard-link a local file to ``target`` and hash it; None when it cannot be linked."""
-    if chunks.local_file is None:
+def _pieces(path: Path | str, start: int, length: int) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as file:
+        file.seek(start)
+        left = length
+        while left and (chunk := file.read(min(left, LOCAL_CHUNK_BYTES))):
+            left -= len(chunk)
+            yield chunk
+
+
+def link_local(chunks: Chunks, target: Path, *, in_place: bool) -> Copied | None:
+    """Link a local file to ``target`` and hash what is wanted of it; None when it must be copied.
+
+    Args:
+        chunks: what is wanted, a whole file or a stretch of one.
+        target: becomes a hard link.
+        in_place: ``target`` will only be read: it may hold more than is wanted, and be a symbolic
+            link where the file lies on another disk or is somebody else's.
+
+    Raises:
+        DownloadError: the file is shorter than it was just now.
+    """
+    if chunks.local_file is None or not (in_place or chunks.offset is None):
         return None
+    # A link to what a symbolic link names, since that may be replaced under our feet.
+    place = os.path.realpath(chunks.local_file)
     try:
-        # A link to what a symbolic link names, since that may be replaced under our feet.
-        os.link(os.path.realpath(chunks.local_file), target)
+        os.link(place, target)
     except FileNotFoundError:
         raise
     except OSError:
-        return None
+        if not in_place:
+            return None
+        os.symlink(place, target)
     digest, size, head = hashlib.sha256(), 0, b""
     try:
-        with open(target, "rb", buffering=0) as file:
-            while not chunks.stop.is_set() and (chunk := file.read(LOCAL_CHUNK_BYTES)):
-                head = head or chunk[:HEAD_BYTES]
-                size += len(chunk)
-                digest.update(chunk)
+        whole = chunks.offset is None  # and hashed as long as it has become meanwhile
+        for chunk in _pieces(target, chunks.offset or 0, sys.maxsize if whole else chunks.size):
+            if chunks.stop.is_set():
+                break
+            head = head or chunk[:HEAD_BYTES]
+            size += len(chunk)
+            digest.update(chunk)
     finally:
         _remove_if_given_up(chunks, target)
+    if not whole and size != chunks.size and not chunks.stop.is_set():
+        raise failure("truncated", f"{size} bytes came where {chunks.size} were announced.")
     return Copied(size, digest.hexdigest(), head)
 
 

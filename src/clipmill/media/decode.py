@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames, Want
+from clipmill.io.stretch import Place, size_of
 from clipmill.media.choose import choose
 from clipmill.media.frame_index import FrameIndex
 from clipmill.media.pyav import as_fraction, main_audio, main_video, open_media
@@ -80,7 +80,7 @@ class MediaFile:
     """One open media file, as a context manager.
 
     Args:
-        path: a local file.
+        path: a local file, or a stretch of one.
         keeps_packets: whether to keep the packets that were read for the index, where an mp4 or
             Matroska is no longer than 64 MiB.
 
@@ -100,8 +100,8 @@ class MediaFile:
     sound: SoundIndex | None
     frame_rate: Fraction | None
 
-    def __init__(self, path: Path | str, *, keeps_packets: bool = False) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Place, *, keeps_packets: bool = False) -> None:
+        self.path = path
         self._keeps_packets = keeps_packets
         self.decoded_frames = 0
         self._decoded_ticks = 0
@@ -156,7 +156,7 @@ class MediaFile:
     def _may_keep(self) -> bool:
         # Elsewhere libav works some times out, and differently after it has sought.
         tells_times = self._container.format.name.startswith(("mov,", "matroska,"))
-        return tells_times and self.path.stat().st_size <= _KEPT_BYTES
+        return tells_times and size_of(self.path) <= _KEPT_BYTES
 
     def _open(self) -> Any:
         return self._stack.enter_context(open_media(self.path))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from clipmill.core.sample import Subtitle
+from clipmill.io.stretch import Place
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import as_fraction, decode_packet, known_time, open_media, read_only
 from clipmill.media.subtitles import plain_line
@@ -14,7 +14,7 @@ from clipmill.media.subtitles import plain_line
 _UNKNOWN_LANGUAGE = "und"
 
 
-def embedded_subtitles(path: Path | str, zero_seconds: Fraction) -> list[Subtitle]:
+def embedded_subtitles(path: Place, zero_seconds: Fraction) -> list[Subtitle]:
     """The lines of a file's text subtitles, in order of time, language by language.
 
     Of several streams in one language the first is taken; pictures of text are left out.

@@ -6,10 +6,10 @@ import mmap
 import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from clipmill.core.errors import ProcessError
+from clipmill.io.stretch import Place, read_at
 from clipmill.media import colors
 from clipmill.media.facts import AudioFacts, Probe, VideoFacts
 from clipmill.media.geometry import displayed_size
@@ -33,11 +33,11 @@ _DECODER_BYTES = 4_000_000
 _DECLARES_DURATION = frozenset({"matroska,webm", "avi", "flv", "asf", "wav", "flac", "aiff", "caf"})
 
 
-def probe(path: Path | str, *, keyframes: bool = False) -> Probe:
+def probe(path: Place, *, keyframes: bool = False) -> Probe:
     """Learn what a media file is from one open of it; nothing is decoded on purpose.
 
     Args:
-        path: a local file.
+        path: a local file, or a stretch of one.
         keyframes: also list when each key frame is shown, which reads the whole file.
 
     Raises:
@@ -48,7 +48,7 @@ def probe(path: Path | str, *, keyframes: bool = False) -> Probe:
         return probe_container(container, path, keyframes=keyframes)
 
 
-def probe_container(container: Any, path: Path | str, *, keyframes: bool = False) -> Probe:
+def probe_container(container: Any, path: Place, *, keyframes: bool = False) -> Probe:
     """As ``probe``, of a file already open; its packets may be used up afterwards."""
     video = main_video(container)
     first = main_audio(container)
@@ -202,13 +202,12 @@ def _declared_seconds(container: Any) -> float | None:
     return microseconds / 1e6 if microseconds and microseconds > 0 else None
 
 
-def _container_name(container: Any, path: Path | str) -> str:
+def _container_name(container: Any, path: Place) -> str:
     name: str = container.format.name
     if name.startswith("mov,"):
         return "mov" if container.metadata.get("major_brand", "").strip() == "qt" else "mp4"
     if name.startswith("matroska"):
-        with open(path, "rb") as file:
-            return "webm" if b"webm" in file.read(64) else "matroska"
+        return "webm" if b"webm" in read_at(path, 0, 64) else "matroska"
     return name
 
 

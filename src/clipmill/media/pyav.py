@@ -19,6 +19,7 @@ import av.logging
 import av.subtitles.stream  # else PyAV does so at the first open, when memory may be short already
 
 from clipmill.core.errors import ProcessError
+from clipmill.io.stretch import Place, Stretch, file_of, read_at
 from clipmill.media.sample_tables import refuse_impossible_tables
 
 MAX_PIXELS = 8192 * 8192
@@ -50,13 +51,13 @@ _BRIEF = {"probesize": "4096", "fpsprobesize": "0", "analyzeduration": "0"}
 
 
 @contextmanager
-def open_media(path: Path | str, *, unseen: bool = False, made_here: bool = False) -> Iterator[Any]:
+def open_media(place: Place, *, unseen: bool = False, made_here: bool = False) -> Iterator[Any]:
     """Open a local media file for reading, as a context manager yielding PyAV's container.
 
     Codec threads are off: parallel work is spread over files, and codec threads have deadlocked.
 
     Args:
-        path: a local file; URLs, playlists and devices are not opened.
+        place: a local file or a stretch of one; URLs, playlists and devices are not opened.
         unseen: do without decoding its first pictures, which takes most of the time; libav then
             may not know their pixel format.
         made_here: it was just written by ``create_media``, so that its head can be relied on.
@@ -64,14 +65,15 @@ def open_media(path: Path | str, *, unseen: bool = False, made_here: bool = Fals
     Raises:
         ProcessError: the file cannot be read as media, now or while the context lasts.
     """
-    with translated_errors(path):
-        if not made_here and os.path.isfile(path):  # libav says what is wrong with anything else
-            refuse_impossible_tables(path)
+    name, protocols = _name(place)
+    with translated_errors(place):
+        # Libav says what is wrong with anything that is no file.
+        if not made_here and os.path.isfile(file_of(place)):
+            refuse_impossible_tables(place)
         with av.open(
-            # An absolute path cannot be taken for a protocol such as ``concat:``.
-            os.path.abspath(path),
+            name,
             options={
-                "protocol_whitelist": "file",
+                "protocol_whitelist": protocols,
                 "format_whitelist": ALLOWED_DEMUXERS,
                 "max_pixels": str(MAX_PIXELS),
                 **(_BRIEF if made_here else {}),
@@ -81,6 +83,16 @@ def open_media(path: Path | str, *, unseen: bool = False, made_here: bool = Fals
         ) as container:
             _check_streams(container)
             yield container
+
+
+def _name(place: Place) -> tuple[str, str]:
+    """What libav is to open, and the protocols it may use for that."""
+    # An absolute path cannot be taken for a protocol such as ``concat:``.
+    path = os.path.abspath(file_of(place))
+    if isinstance(place, Stretch):
+        end = place.offset + place.size
+        return f"subfile,,start,{place.offset},end,{end},,:{path}", "file,subfile"
+    return path, "file"
 
 
 def create_media(path: Path, muxer: str, options: dict[str, str] | None = None) -> Any:
@@ -100,11 +112,11 @@ def create_media(path: Path, muxer: str, options: dict[str, str] | None = None) 
 
 
 @contextmanager
-def translated_errors(path: Path | str, *, writing: bool = False) -> Iterator[None]:
+def translated_errors(place: Place, *, writing: bool = False) -> Iterator[None]:
     """Turn what libav raises inside the context into ``ProcessError``, with its own last words.
 
     Args:
-        path: the file in question.
+        place: the file in question.
         writing: whether it is being made, rather than read.
     """
     previous = av.logging.get_level(), av.logging.get_skip_repeated()
@@ -122,7 +134,7 @@ def translated_errors(path: Path | str, *, writing: bool = False) -> Iterator[No
                 messages = [message.strip() for _, _, message in logs]
                 if writing:
                     raise _encode_failed(error, messages) from error
-                raise _translate(error, path, messages) from error
+                raise _translate(error, place, messages) from error
     finally:
         av.logging.set_level(previous[0])
         av.logging.set_skip_repeated(previous[1])
@@ -236,7 +248,7 @@ def _restrain(context: Any) -> None:
         context.options = {"max_pixels": str(MAX_PIXELS)}
 
 
-def _translate(error: Exception, path: Path | str, messages: list[str]) -> ProcessError:
+def _translate(error: Exception, place: Place, messages: list[str]) -> ProcessError:
     error_class = "unreadable"
     if isinstance(error, av.error.MemoryError):
         error_class = "out_of_memory"
@@ -245,7 +257,7 @@ def _translate(error: Exception, path: Path | str, messages: list[str]) -> Proce
     for phrase, meaning in _MEANINGS:
         if any(phrase in message for message in messages):
             error_class = meaning
-    if error_class == "truncated" and not _is_mp4(path) and "moov" in messages[-1]:
+    if error_class == "truncated" and not _is_mp4(place) and "moov" in messages[-1]:
         # Libav took it for an mp4 by its name alone.
         error_class, messages = "unreadable", ["it is not a media file"]
     reason = getattr(error, "strerror", None) or str(error)
@@ -265,9 +277,8 @@ def _encode_failed(error: Exception, messages: list[str]) -> ProcessError:
     )
 
 
-def _is_mp4(path: Path | str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(8)[4:] in _MP4_BOXES
+def _is_mp4(place: Place) -> bool:
+    return read_at(place, 4, 4) in _MP4_BOXES
 
 
 # Tags in other encodings than UTF-8 must not make a file unreadable; PyAV 19 sees to it itself.

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import av
 
 from clipmill.core.errors import ProcessError
+from clipmill.io.stretch import Place
 from clipmill.media.containers import Container, container_of
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import (
@@ -34,12 +35,12 @@ _MAX_CHANNELS = {"libmp3lame": 2}
 
 
 def remux(
-    source: Path,
+    source: Place,
     target: Path,
     *,
     extension: str,
     streams: Literal["all", "audio"] = "all",
-    audio_source: Path | None = None,
+    audio_source: Place | None = None,
 ) -> None:
     """Write the packets of a file into another container, timestamps and bytes as they are.
 
@@ -47,7 +48,7 @@ def remux(
     and tags other than the language are left behind. The same input gives the same bytes.
 
     Args:
-        source: a local media file.
+        source: a local media file, or a stretch of one.
         target: where to.
         extension: the container wanted, such as ``mp4``, ``mkv``, ``webm`` or ``m4a``.
         streams: ``all``, or ``audio`` for the main audio stream only.

@@ -10,6 +10,7 @@ from pathlib import Path
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames
+from clipmill.io.stretch import Place
 from clipmill.media.clip_plan import FilePlan, Traits, plan_files, plan_picture_framing
 from clipmill.media.clip_work import ClipWork
 from clipmill.media.copy_clips import copy_clips, mix_clips
@@ -26,7 +27,7 @@ from clipmill.media.reshape import Padding
 
 
 def render_clips(
-    path: Path | str,
+    path: Place,
     orders: Sequence[ClipOrder],
     edit: Edit,
     wanted: Mapping[str, str],
@@ -35,7 +36,7 @@ def render_clips(
     """Make all clips of one source.
 
     Args:
-        path: the source, a local file.
+        path: the source, a local file or a stretch of one.
         orders: the clips; they may overlap.
         edit: how they are made.
         wanted: ``video`` and ``audio``, each with the extension wanted, such as

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from clipmill.core.errors import ProcessError
+from clipmill.io.stretch import Place, mapped, size_of
 
 _PARENTS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"})
 _FIRST_BOXES = frozenset(
@@ -22,7 +21,7 @@ _CHEAP_SAMPLES = 1_000_000
 _SAMPLES_PER_BYTE = 16
 
 
-def refuse_impossible_tables(path: Path | str) -> None:
+def refuse_impossible_tables(place: Place) -> None:
     """Refuse an mp4 whose tables name more samples than a file of its size can hold.
 
     A table of samples of one size takes twelve bytes, however many samples it names, but libav
@@ -31,13 +30,13 @@ def refuse_impossible_tables(path: Path | str) -> None:
     Raises:
         ProcessError: as said (``truncated``).
     """
-    size = os.path.getsize(path)
+    size = size_of(place)
     if size < _HEADER_BYTES:
         return
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[4:8] not in _FIRST_BOXES:
+    with mapped(place) as (data, start, end):
+        if data[start + 4 : start + 8] not in _FIRST_BOXES:
             return
-        samples = sum(_uncovered_samples(data, *box) for box in _boxes(data, 0, size))
+        samples = sum(_uncovered_samples(data, *box) for box in _boxes(data, start, end))
     if samples > max(_CHEAP_SAMPLES, size * _SAMPLES_PER_BYTE):
         raise ProcessError(
             f"it announces {samples} samples, which {size} bytes cannot hold",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import av
 
+from clipmill.io.stretch import Place, mapped, size_of
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import as_fraction, known_time, read_only
 
@@ -86,7 +85,7 @@ class _Packets:
 
 
 def read_timelines(
-    container: Any, streams: Sequence[Any], path: Path | str, *, keyframes: bool
+    container: Any, streams: Sequence[Any], place: Place, *, keyframes: bool
 ) -> dict[int, Timeline]:
     """The timeline of each stream, by stream index.
 
@@ -96,7 +95,7 @@ def read_timelines(
     Args:
         container: an open container; its packets may be used up afterwards.
         streams: what to look at.
-        path: the open file.
+        place: what is open.
         keyframes: whether to list key frames of videos, which needs the walk.
     """
     lines = {
@@ -106,7 +105,7 @@ def read_timelines(
     is_mp4 = container.format.name.startswith("mov,")
     has_table = is_mp4 and all(stream.frames for stream in streams)
     if has_table:
-        file_size = os.path.getsize(path)
+        file_size = size_of(place)
         for stream in streams:
             _from_index(stream, file_size, lines[stream.index])
         walked = [s for s in streams if _needs_walk(s, lines[s.index], keyframes=keyframes)]
@@ -114,7 +113,7 @@ def read_timelines(
         walked = list(streams)
     if walked:
         _walk(container, walked, lines, keyframes=keyframes)
-    if is_mp4 and not has_table and _ends_within_box(path):
+    if is_mp4 and not has_table and _ends_within_box(place):
         for line in lines.values():
             line.missing = True
     return lines
@@ -209,14 +208,11 @@ def _set_times(stream: Any, packets: _Packets, line: Timeline) -> None:
             line.average_rate = packets.count / line.duration_seconds
 
 
-def _ends_within_box(path: Path | str) -> bool:
+def _ends_within_box(place: Place) -> bool:
     """Whether the last top-level box of an mp4 is longer than the file."""
-    size = os.path.getsize(path)
-    position = 0
-    with open(path, "rb") as file:
-        while position + 8 <= size:
-            file.seek(position)
-            head = file.read(16)
+    with mapped(place) as (data, position, end):
+        while position + 8 <= end:
+            head = data[position : min(position + 16, end)]
             length = int.from_bytes(head[:4], "big")
             if length == 1:
                 length = int.from_bytes(head[8:], "big")
@@ -224,7 +220,7 @@ def _ends_within_box(path: Path | str) -> bool:
                 # 0 means "to the end of the file"; the rest is padding or nonsense.
                 return False
             position += length
-    return position > size
+    return position > end
 
 
 def _is_uneven(times: list[int]) -> bool | None:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipmill.core.config import parse_config
@@ -17,6 +16,7 @@ from clipmill.core.outcome import Outcome
 from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle, subtitles_within
 from clipmill.core.time import Span
 from clipmill.formats.trainers.fit import Misfit, clip_span, fit_clip
+from clipmill.io.stretch import Place, file_of
 from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.pool import MediaPool
 from clipmill.run.clips import Clip, MemberFile, OnePass, SourceClips, fits_one_pass
@@ -58,7 +58,7 @@ class ClipMaker:
         """Facts of the source, once ``find`` has looked at it."""
 
     async def find(
-        self, path: Path, samples: Sequence[Sample], subtitles: Sequence[Subtitle]
+        self, path: Place, samples: Sequence[Sample], subtitles: Sequence[Subtitle]
     ) -> dict[str, SourceClips]:
         """The clips of every row that wants this source, by the row's key.
 
@@ -93,7 +93,7 @@ class ClipMaker:
         return found
 
     async def make(
-        self, path: Path, samples: Sequence[Sample], found: Mapping[str, SourceClips]
+        self, path: Place, samples: Sequence[Sample], found: Mapping[str, SourceClips]
     ) -> None:
         """Make files of the clips, if the recipe renders; not of those that failed or are dropped.
 
@@ -105,7 +105,7 @@ class ClipMaker:
         if self._recipe.render is not None:
             await self._render(self._recipe.render, path, samples, found)
 
-    async def _found(self, path: Path, sample: Sample) -> SourceClips:
+    async def _found(self, path: Place, sample: Sample) -> SourceClips:
         """Where the clips of a row lie; rows that ask for the same are told the same."""
         split = self._recipe.split
         if split is None and self._recipe.fit is not None:
@@ -133,7 +133,7 @@ class ClipMaker:
 
     async def _split(
         self,
-        path: Path,
+        path: Place,
         within: Span | None,
         spans: list[list[Any]] | None,
         lines: tuple[Subtitle, ...],
@@ -149,8 +149,8 @@ class ClipMaker:
                 options=split,
                 edit=edit,
                 wanted=dict(self._recipe.write.encode_formats),
-                folder=path.parent,
-                name=f"{path.name}.s{len(self._splits)}",
+                folder=file_of(path).parent,
+                name=f"{file_of(path).name}.s{len(self._splits)}",
                 subtitles=lines,
                 keep_bytes=int(self._recipe.run.scene_bytes),
             )
@@ -186,7 +186,7 @@ class ClipMaker:
     async def _render(
         self,
         edit: Edit,
-        path: Path,
+        path: Place,
         samples: Sequence[Sample],
         found: Mapping[str, SourceClips],
     ) -> None:
@@ -199,7 +199,7 @@ class ClipMaker:
                     continue
                 span, made = self._fitted(clip, edit)
                 if span is not None:
-                    name = f"{path.name}.{number}-{clip.index}"
+                    name = f"{file_of(path).name}.{number}-{clip.index}"
                     order = ClipOrder(name, span, self._lines[sample.key])
                     orders.setdefault(made, []).append((order, clip))
                     clips.append(clip)
@@ -227,7 +227,9 @@ class ClipMaker:
             return None, edit
         return fit.span, fit.edit
 
-    async def _make(self, edit: Edit, path: Path, wanted: Sequence[tuple[ClipOrder, Clip]]) -> None:
+    async def _make(
+        self, edit: Edit, path: Place, wanted: Sequence[tuple[ClipOrder, Clip]]
+    ) -> None:
         """Make the files of clips that are made alike."""
         orders = [order for order, _ in wanted]
         parts = _parts(orders, self._recipe.run.media_processes)
@@ -238,7 +240,7 @@ class ClipMaker:
                 orders=[orders[number] for number in part],
                 edit=edit,
                 wanted=dict(self._recipe.write.encode_formats),
-                folder=path.parent,
+                folder=file_of(path).parent,
             )
             for part in parts
         ]

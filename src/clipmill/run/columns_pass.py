@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ from clipmill.core.seen import Cell
 from clipmill.dataset.dataset import Dataset
 from clipmill.fetch.base import FetchRequest
 from clipmill.formats.tables import COMPRESSION
+from clipmill.io.stretch import Place
 from clipmill.run.clip_maker import refuse_changed
 from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.columns_rows import RowToSee, rows_to_see
@@ -156,7 +156,7 @@ class ColumnsPass:
                 self._keep(left, [[cell] * len(row.steps) for row in left], 0.0, staged)
 
     @asynccontextmanager
-    async def _file_of(self, rows: Sequence[RowToSee]) -> AsyncIterator[Path | None]:
+    async def _file_of(self, rows: Sequence[RowToSee]) -> AsyncIterator[Place | None]:
         """The source as a local file; None where no step looks at it."""
         wants = [self._groups[step].step.wants for row in rows for step in row.steps]
         if not any(wants):
@@ -171,7 +171,9 @@ class ColumnsPass:
             async with bench.slots:
                 bench.stages.fetch += 1
                 try:
-                    request = FetchRequest(url=sample.url or "", target=target, media=media)
+                    request = FetchRequest(
+                        url=sample.url or "", target=target, media=media, in_place=True
+                    )
                     fetched = await bench.router.fetch(request, holding)
                     if media is not None and fetched.sha256 is not None:
                         refuse_changed(media, fetched.sha256)

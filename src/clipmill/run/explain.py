@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ByteSize
 
@@ -14,7 +15,8 @@ from clipmill.run.clips import fits_one_pass
 from clipmill.run.input import open_input
 from clipmill.run.prepare import check_columns, check_conditions, check_recipe
 from clipmill.run.recipe import Recipe
-from clipmill.sources.base import MEDIA_COLUMN
+from clipmill.sources.base import MEDIA_COLUMN, Part, Source
+from clipmill.sources.streams import is_local
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def explain(recipe: Recipe) -> Explanation:
         given = open_input(recipe, None, Folder(recipe.write.to), Path(scratch))
     check_columns(recipe, given)
     check_conditions(recipe, given)
-    is_here = MEDIA_COLUMN in given.source.schema().names
+    place = _first_place(given.source)
+    is_here = place is not None
     decodes, note = _decodes(recipe)
     return Explanation(
         rows=given.plan.rows,
@@ -80,7 +83,7 @@ def explain(recipe: Recipe) -> Explanation:
         fetches=0 if is_here else 1,
         decodes=decodes,
         encodes=int(recipe.render is not None and recipe.render.precision != "copy"),
-        temporary=_temporary(recipe, is_here=is_here),
+        temporary=_temporary(recipe, place),
         output=f"{recipe.write.to} ({'table' if recipe.is_virtual else recipe.write.format})",
         notes=[note] if note else [],
     )
@@ -132,8 +135,28 @@ def _decodes(recipe: Recipe) -> tuple[tuple[int, int], str]:
     return (1 + seen, 1 + seen), ""
 
 
-def _temporary(recipe: Recipe, *, is_here: bool) -> str:
-    kept = [] if is_here else ["the download"]
+def _first_place(source: Source) -> dict[str, Any] | None:
+    """Where the media of the first row lie, taken for those of all; None when rows have links."""
+    if MEDIA_COLUMN not in source.schema().names:
+        return None
+    file = next((number for number, file in enumerate(source.files()) if file.rows), None)
+    media = [] if file is None else source.read(Part(file, 0, 1)).column(MEDIA_COLUMN)[0].as_py()
+    return media[0] if media else {}
+
+
+def _is_copied(recipe: Recipe, place: dict[str, Any]) -> bool:
+    """Whether media must be brought to files of their own to be worked on."""
+    if not place:
+        return False
+    if place["row"] is not None or not is_local(place["path"]):
+        return True
+    return place["offset"] is not None and not recipe.only_reads_sources
+
+
+def _temporary(recipe: Recipe, place: dict[str, Any] | None) -> str:
+    kept = ["the download"] if place is None else []
+    if place and _is_copied(recipe, place):
+        kept.append("a copy of the source")
     if recipe.render is not None:
         kept.append("its clips")
     return " and ".join(kept) + ", until its rows are written" if kept else "nothing"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow as pa
 from clipmill.core.errors import ProcessError, RecipeError
 from clipmill.core.outcome import Outcome
 from clipmill.dataset.expression import Expression, evaluate, parse_condition
+from clipmill.io.stretch import Place
 from clipmill.media.pool import MediaPool
 from clipmill.run.clips import Judged
 from clipmill.run.recipe import Recipe
@@ -68,7 +68,7 @@ class Judge:
         ]
         self._tiers = self._in_tiers(parts)
 
-    async def judge(self, pool: MediaPool, path: Path, samples: Sequence[Judged]) -> float:
+    async def judge(self, pool: MediaPool, path: Place, samples: Sequence[Judged]) -> float:
         """Let steps see the samples of one source, and drop those that conditions do not hold for.
 
         Args:
@@ -109,7 +109,7 @@ class Judge:
         return tiers
 
     async def _look(
-        self, pool: MediaPool, path: Path, samples: Sequence[Judged], steps: tuple[int, ...]
+        self, pool: MediaPool, path: Place, samples: Sequence[Judged], steps: tuple[int, ...]
     ) -> float:
         looks = any(self._steps[number].wants for number in steps)
         reads = {name for number in steps for name in self._steps[number].reads}

@@ -20,6 +20,7 @@ from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
 from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span
+from clipmill.io.stretch import Place
 from clipmill.media.choose import exact
 from clipmill.media.clip_work import ClipWork
 from clipmill.media.decode import MediaFile, Picture
@@ -39,7 +40,7 @@ _OVERHANG_SECONDS = Fraction(1, 10)
 
 
 def split_and_render(
-    path: Path | str,
+    path: Place,
     options: SplitOptions,
     edit: Edit,
     wanted: Mapping[str, str],
@@ -52,7 +53,7 @@ def split_and_render(
     """Find the clips of a source and make them, in one decode as far as that can be.
 
     Args:
-        path: the source, a local file.
+        path: the source, a local file or a stretch of one.
         options: what to split by, and the rules.
         edit: how clips are made.
         wanted: ``video`` and ``audio``, each with the extension wanted.

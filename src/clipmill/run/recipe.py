@@ -242,6 +242,11 @@ class Recipe(Config):
         return self.split is not None or self.render is not None
 
     @property
+    def only_reads_sources(self) -> bool:
+        """Whether no source becomes a member itself, so that local ones are read where they lie."""
+        return self.makes_clips and self.keep is None
+
+    @property
     def makes_parts(self) -> bool:
         """Whether each row becomes clips with keys of their own, rather than one with its own."""
         return self.split is not None and not self.split.keep_whole

@@ -16,6 +16,7 @@ from clipmill.core.sample import MediaRef, Sample
 from clipmill.core.time import Span
 from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.failures import failure
+from clipmill.io.stretch import Place, file_of
 from clipmill.run.budget import Holding
 from clipmill.run.carry import Carried, CarriedRow
 from clipmill.run.clip_maker import ClipMaker, check_duration, refuse_changed
@@ -173,22 +174,24 @@ class SourceWork:
 
     async def _fetch(self, target: Path) -> Fetched:
         first = self._samples[0]
-        modalities = self._bench.recipe.fetching.modalities
+        recipe = self._bench.recipe
+        modalities = recipe.fetching.modalities
         main, audio = pick_media(first.media, modalities)
         request = FetchRequest(
             url=first.url or "",
             target=target,
             modalities=modalities,
-            spans=_all_spans(self._samples, self._bench.recipe.split),
+            spans=_all_spans(self._samples, recipe.split),
             media=main,
+            in_place=recipe.only_reads_sources,
         )
         fetched = await self._bench.router.fetch(request, self._holding)
         if audio is not None:
             sound = target.with_name(f"{target.name}.sound")
-            request = FetchRequest(url=first.url or "", target=sound, media=audio)
+            request = replace(request, target=sound, media=audio, spans=())
             fetched.audio_path = (await self._bench.router.fetch(request, self._holding)).path
         if fetched.audio_path is not None:
-            self._others.add(fetched.audio_path)
+            self._others.add(file_of(fetched.audio_path))
         return fetched
 
     async def _prepare(self, fetched: Fetched, worked: Worked, folder: Path) -> None:
@@ -207,13 +210,13 @@ class SourceWork:
             known = fetched.sha256 if file.path == fetched.path else file.sha256
             worked.members[extension] = MemberFile(file.path, file.size, known)
 
-    async def _with_sound(self, fetched: Fetched) -> Path:
+    async def _with_sound(self, fetched: Fetched) -> Place:
         """The source as one file, joined with its sound where that came by itself."""
         path = fetched.path
         assert path is not None
         if fetched.audio_path is None:
             return path
-        joined = path.with_name(f"{path.name}.joined")
+        joined = file_of(path).with_name(f"{file_of(path).name}.joined")
         self._others.add(joined)
         await self._bench.pool.call(
             "clipmill.media.remux:remux",
@@ -240,7 +243,7 @@ class SourceWork:
         files = (clip.members.values() for one in worked.clips.values() for clip in one.clips)
         self._others.update(file.path for members in files for file in members)
 
-    async def _judge_clips(self, path: Path, worked: Worked) -> None:
+    async def _judge_clips(self, path: Place, worked: Worked) -> None:
         """Let steps see the clips of the source, and drop those that a condition is against."""
         is_part = self._bench.recipe.makes_parts
         clips = {}
@@ -259,7 +262,7 @@ class SourceWork:
             worked.clips[self._samples[0].key].decoded_seconds += seconds
 
     async def _judge(
-        self, path: Path, worked: Worked, rows: Sequence[tuple[Sample, dict[str, Any]]]
+        self, path: Place, worked: Worked, rows: Sequence[tuple[Sample, dict[str, Any]]]
     ) -> float:
         """What steps and conditions say of samples or clips; the length of video decoded for it."""
         judge = self._bench.judge

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 from clipmill.core.seen import Cell, Seen
+from clipmill.io.stretch import Place
 from clipmill.media.pool import MediaPool
 from clipmill.run.batches import Batcher
 from clipmill.steps.base import Annotate, InBatches
@@ -48,7 +48,7 @@ class StepCrew:
         return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
     async def look(
-        self, pool: MediaPool, path: Path | None, showings: Sequence[Showing]
+        self, pool: MediaPool, path: Place | None, showings: Sequence[Showing]
     ) -> tuple[list[list[Cell]], float]:
         """What steps say of some samples of one source, and the seconds of video decoded for it.
 

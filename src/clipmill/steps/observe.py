@@ -6,7 +6,6 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames, Want
 from clipmill.core.seen import Cell, Seen
 from clipmill.core.time import Span
+from clipmill.io.stretch import Place
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.sound import Sound
 from clipmill.steps.base import Annotate, InBatches, InStretches
@@ -70,12 +70,13 @@ def ready_step(order: StepOrder) -> Annotate:
 
 
 def observe(
-    path: Path | str | None, showings: Sequence[Showing], orders: Sequence[StepOrder]
+    path: Place | None, showings: Sequence[Showing], orders: Sequence[StepOrder]
 ) -> Observed:
     """Show the samples of one source to steps.
 
     Args:
-        path: a local media file; None where no step wants to see or hear anything.
+        path: a local media file or a stretch of one; None where no step wants to see or hear
+            anything.
         showings: the samples.
         orders: the steps.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
 from clipmill.core.sample import KeptCut, Subtitle, subtitles_within
 from clipmill.core.time import Span
+from clipmill.io.stretch import Place
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.frame_index import FrameIndex
 from clipmill.steps.split.detector import Cut, Detector
@@ -36,7 +36,7 @@ _SLACK_SECONDS = 0.002
 
 
 def find_spans(
-    path: Path | str,
+    path: Place,
     options: SplitOptions,
     *,
     within: Span | None = None,
@@ -49,7 +49,7 @@ def find_spans(
     A source without a cut, or without pictures, is one clip: the whole.
 
     Args:
-        path: a local media file.
+        path: a local media file, or a stretch of one.
         options: what to split by, and the rules.
         within: the clip that is split; None for the whole source. Spans and cuts found are at
             times of the source nevertheless.

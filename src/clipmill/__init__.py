@@ -7,20 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipmill.api import Dataset, download, open
-    from clipmill.core.request import Audio, Frames
+    from clipmill.core.request import Audio, Frames, Packets
     from clipmill.core.seen import Seen
     from clipmill.run.recipe import Recipe
     from clipmill.steps.base import Annotate
     from clipmill.steps.function import step
 
 __version__ = "0.1.0"
-__all__ = ["Annotate", "Audio", "Dataset", "Frames", "Recipe", "Seen", "download", "open", "step"]
+__all__ = [
+    "Annotate",
+    "Audio",
+    "Dataset",
+    "Frames",
+    "Packets",
+    "Recipe",
+    "Seen",
+    "download",
+    "open",
+    "step",
+]
 
 _HOME = {
     "Annotate": "clipmill.steps.base",
     "Audio": "clipmill.core.request",
     "Dataset": "clipmill.api",
     "Frames": "clipmill.core.request",
+    "Packets": "clipmill.core.request",
     "Recipe": "clipmill.run.recipe",
     "Seen": "clipmill.core.seen",
     "step": "clipmill.steps.function",

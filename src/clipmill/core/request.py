@@ -101,6 +101,19 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
+class Packets:
+    """Coded packets of a span, without what only their container adds to them; nothing is decoded.
+
+    Of the video those whose frames start within the span, in order of decoding, where the file
+    tells which these are. Sound comes with a span that has every frame of the source: its packets
+    end where they will, so that no other span has packets of its own.
+    """
+
+
+Request = Frames | Audio | Packets
+
+
+@dataclass(frozen=True, slots=True)
 class Want:
     """One consumer's wish: a request and the span of the source it is about.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 CellStatus = Literal["success", "absent", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CodedPacket:
+    """What a decoder is given at once.
+
+    Args:
+        kind: ``video`` or ``audio``.
+        data: of H.264 and HEVC the slices and messages without start codes or lengths, and
+            without parameter sets, delimiters and filler, which containers keep in ways of their
+            own; of AAC without ADTS header.
+    """
+
+    kind: Literal["video", "audio"]
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -29,6 +44,7 @@ class Seen:
         audio: float32 ``(channels, N)`` in [-1, 1]; None where no sound was wanted.
         audio_rate: samples/s of each channel.
         audio_start_seconds: when the first sample of ``audio`` sounds, from the sample's start.
+        packets: in order of decoding; None where none were wanted.
     """
 
     key: str
@@ -41,6 +57,7 @@ class Seen:
     audio: npt.NDArray[np.float32] | None = None
     audio_rate: int | None = None
     audio_start_seconds: float = 0.0
+    packets: Sequence[CodedPacket] | None = None
 
 
 @dataclass(frozen=True, slots=True)

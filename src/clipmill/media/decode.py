@@ -15,8 +15,11 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames, Want
+from clipmill.core.seen import CodedPacket
+from clipmill.core.time import Span
 from clipmill.io.stretch import Place, size_of
 from clipmill.media.choose import choose
+from clipmill.media.coded import read_coded
 from clipmill.media.frame_index import FrameIndex
 from clipmill.media.pyav import as_fraction, main_audio, main_video, open_media
 from clipmill.media.serve import Audience, Consumer, Looks
@@ -152,6 +155,18 @@ class MediaFile:
         if self.sound and any(isinstance(want.request, Audio) for want in wants):
             runs.append(self._sounds(self.sound, wants))
         yield from heapq.merge(*runs, key=_time)
+
+    def coded(self, spans: Sequence[Span]) -> Iterator[tuple[int, CodedPacket]]:
+        """Yield the packets of spans, each with the number of its span, in order of the file.
+
+        Args:
+            spans: which packets are a span's, ``core.request.Packets`` says.
+        """
+        container = self._open()
+        try:
+            yield from read_coded(container, self.frames, self.sound, spans)
+        finally:
+            container.close()
 
     def _may_keep(self) -> bool:
         # Elsewhere libav works some times out, and differently after it has sought.

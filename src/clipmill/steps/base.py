@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import ConfigDict, Field
 
 from clipmill.core.config import Config
-from clipmill.core.request import Audio, Frames
+from clipmill.core.request import Audio, Frames, Packets, Request
 from clipmill.core.seen import Seen
 
 Cost = Literal["table", "light", "decode", "heavy", "model"]
@@ -46,7 +46,7 @@ class Annotate(Step, ABC):
     """
 
     # so that ``columns`` and ``wants`` may be plain attributes where no setting decides them
-    model_config = ConfigDict(ignored_types=(pa.Schema, Frames, Audio))
+    model_config = ConfigDict(ignored_types=(pa.Schema, Frames, Audio, Packets))
 
     version: ClassVar[int] = 1
     cost: ClassVar[Cost] = "light"
@@ -59,7 +59,7 @@ class Annotate(Step, ABC):
         """Names and types of what it says, each with unit and description (see ``column``)."""
 
     @property
-    def wants(self) -> Frames | Audio | None:
+    def wants(self) -> Request | None:
         """What it must see or hear of a sample; None where the row tells all."""
         return None
 

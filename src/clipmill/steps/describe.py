@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from clipmill.core.docstrings import field_docs
-from clipmill.core.request import Audio, Frames
+from clipmill.core.request import Request
 from clipmill.steps.load import described, step_type
 
 
@@ -37,7 +37,7 @@ def describe_step(name: str, module: str | None = None) -> dict[str, Any]:
     }
 
 
-def wants_in_words(request: Frames | Audio | None) -> str:
+def wants_in_words(request: Request | None) -> str:
     """A request as people write it, without what is as usual."""
     if request is None:
         return "nothing: the row tells all"

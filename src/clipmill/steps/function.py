@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import create_model
 
 from clipmill.core.errors import RecipeError
-from clipmill.core.request import Audio, Frames
+from clipmill.core.request import Request
 from clipmill.core.seen import Seen
 from clipmill.steps.base import Annotate, Cost
 
@@ -37,7 +37,7 @@ class FunctionStep(Annotate):
 def step(
     *,
     columns: Mapping[str, str | pa.DataType] | pa.Schema,
-    wants: Frames | Audio | None = None,
+    wants: Request | None = None,
     reads: Sequence[str] = (),
     name: str | None = None,
     version: int = 1,
@@ -50,7 +50,7 @@ def step(
 
     Args:
         columns: name and type of what it returns, such as ``{"sharpness": "float32"}``.
-        wants: the frames or the sound it is to see. Default: the row alone.
+        wants: the frames, sound or packets it is to see. Default: the row alone.
         reads: columns of the row that it needs.
         name: of the step. Default: the function's.
         version: raise it when the same settings give other values than before.

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from clipmill.core.errors import ProcessError
-from clipmill.core.request import Audio, Frames, Want
-from clipmill.core.seen import Cell, Seen
+from clipmill.core.request import Audio, Frames, Packets, Want
+from clipmill.core.seen import Cell, CodedPacket, Seen
 from clipmill.core.time import Span
 from clipmill.io.stretch import Place
 from clipmill.media.decode import MediaFile, Picture
@@ -97,17 +97,21 @@ def observe(
 def _show(media: MediaFile, looks: Sequence[_Look]) -> None:
     """Give every look its pieces in order of time, and end each as soon as its span is over."""
     end = duration_of(media)
-    eager = [look for look in looks if look.begin(media, end)]
+    begun = [look for look in looks if look.begin(media, end)]
+    eager = [look for look in begun if look.want is not None]
+    unseen = [look for look in begun if look.want is None]
     under_way = [(look.span.end, number) for number, look in enumerate(eager)]
     heapq.heapify(under_way)
     try:
-        for piece in media.decode([look.want for look in eager]):
+        for number, packet in media.coded([look.span for look in unseen]) if unseen else ():
+            unseen[number].take(packet)
+        for piece in media.decode([look.want for look in eager if look.want]):
             time = piece.seconds if isinstance(piece, Picture) else piece.start_seconds
             while under_way and under_way[0][0] <= time:
                 eager[heapq.heappop(under_way)[1]].finish()
             eager[piece.want].take(piece)
     except ProcessError as error:
-        for look in eager:
+        for look in begun:
             look.fail(error)
 
 
@@ -117,6 +121,7 @@ class _Held:
 
     pictures: list[tuple[Any, float, int, int]] = field(default_factory=list)
     sounds: list[Any] = field(default_factory=list)
+    packets: list[CodedPacket] = field(default_factory=list)
     sound_start: Fraction | None = None
     size: int = 0
 
@@ -137,11 +142,11 @@ class _Look:
         self._row = {name: showing.row.get(name) for name in step.reads}
 
     @property
-    def want(self) -> Want:
-        """What is to be decoded for it."""
+    def want(self) -> Want | None:
+        """What is to be decoded for it; None where it takes packets as they are."""
         request = self._step.wants
         assert request is not None
-        return Want(request, self.span)
+        return None if isinstance(request, Packets) else Want(request, self.span)
 
     def begin(self, media: MediaFile, end: Fraction) -> bool:
         """Settle the span; whether anything is to be decoded for it."""
@@ -154,16 +159,16 @@ class _Look:
         request = self._step.wants
         if request is None:
             return False
-        there = media.frames if isinstance(request, Frames) else media.sound
-        if there is None:
+        there = {Frames: media.frames, Audio: media.sound}
+        if there.get(type(request), media) is None:
             self._cell = Cell("absent")
             return False
         if isinstance(request, Audio) and media.sound is not None:
             self._rate = request.rate or media.sound.rate
         return True
 
-    def take(self, piece: Picture | Sound) -> None:
-        """The next frame or piece of sound of the sample."""
+    def take(self, piece: Picture | Sound | CodedPacket) -> None:
+        """The next frame, piece of sound or packet of the sample."""
         if self._cell is not None:
             return
         held = self._held
@@ -174,6 +179,9 @@ class _Look:
             since = float(piece.seconds - self.span.start)
             held.pictures.append((pixels, since, piece.number, piece.repeat))
             held.size += pixels.nbytes
+        elif isinstance(piece, CodedPacket):
+            held.packets.append(piece)
+            held.size += len(piece.data)
         elif piece.samples.shape[1]:
             held.sound_start = piece.start_seconds if not held.sounds else held.sound_start
             held.sounds.append(piece.samples)
@@ -274,6 +282,7 @@ class _Look:
             audio=np.concatenate(held.sounds, axis=1) if sound else None,
             audio_rate=self._rate,
             audio_start_seconds=float((held.sound_start or self.span.start) - self.span.start),
+            packets=held.packets if isinstance(self._step.wants, Packets) else None,
         )
 
 

@@ -142,3 +142,9 @@ def test_what_is_no_dataset_has_no_selections(tmp_path):
     make_video(tmp_path / "videos" / "a.mp4", seconds=0.2)
     with pytest.raises(RecipeError, match="this input is none"):
         clipmill.download(tmp_path / "videos", tmp_path / "out", selection="best", quiet=True)
+
+
+def test_samples_are_found_by_key_whatever_shard_they_came_to(clips, tmp_path):
+    made = clips.export(tmp_path / "out", samples_per_shard=4, quiet=True)
+    assert made.shards == ["00000"]
+    assert made.sample("000011_00000")["mp4"][4:8] == b"ftyp"

@@ -264,13 +264,13 @@ class Dataset:
         Raises:
             InputError: no finished shard has that key.
         """
-        for shard in self.shards:
-            if not key.startswith(shard.partition("-")[0]):
-                continue
-            table = self.shard_table(shard)
-            keys = table.column("key").to_pylist()
+        # Most keys begin with the name of their shard; those of exports are what they were before.
+        likely = sorted(self.shards, key=lambda name: not key.startswith(name.partition("-")[0]))
+        for shard in likely:
+            keys = self.shard_table(shard, ["key"]).column("key").to_pylist()
             if key in keys:
-                row: dict[str, Any] = table.slice(keys.index(key), 1).to_pylist()[0]
+                table = self.shard_table(shard).slice(keys.index(key), 1)
+                row: dict[str, Any] = table.to_pylist()[0]
                 return {**row, **self._media(shard, key, keys.index(key), row)}
         raise InputError(f"{self.folder.url} has no sample with key {key!r}.")
 

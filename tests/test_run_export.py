@@ -119,6 +119,26 @@ def test_the_same_command_goes_on_and_another_choice_is_another_input(clips, tmp
         best.export(tmp_path / "out", quiet=True)
 
 
+def test_an_export_is_extended_by_the_clips_that_its_parent_got_since(tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    parts = {"detector": "stride", "stride_seconds": 0.2, "min_seconds": 0.1}
+
+    def made_of(number, mode):
+        make_video(videos / f"{number}.mp4", seconds=0.4, fps=10, first_number=10 * number)
+        raw = clipmill.download(videos, tmp_path / "raw", mode=mode, quiet=True)
+        clips = raw.split(tmp_path / "clips", mode=mode, quiet=True, **parts)
+        return clips.export(tmp_path / "out", mode=mode, quiet=True)
+
+    made_of(0, "auto")
+    made_of(1, "extend")
+    found = rows(made_of(2, "extend"), "status", "uid")
+    sources = ["00000000", "00001000", "00002000"]
+    assert [row["key"] for row in found] == [f"{one}_0000{n}" for one in sources for n in (0, 1)]
+    assert {row["status"] for row in found} == {"success"}
+    assert len({row["uid"] for row in found}) == 6
+
+
 def test_an_empty_selection_or_one_of_samples_that_are_gone_is_refused(clips, tmp_path):
     with pytest.raises(InputError, match="no selection 'besst'"):
         clips.export(tmp_path / "out", selection="besst", quiet=True)

@@ -14,15 +14,15 @@ import pyarrow as pa
 
 from clipmill.core.config import fingerprint
 from clipmill.core.errors import RecipeError
-from clipmill.core.keys import sample_uid
 from clipmill.core.redact import redact_url
 from clipmill.dataset.columns import newest_groups
 from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
 from clipmill.io.layout import RUN_FOLDER
 from clipmill.run.chosen_rows import ChosenRows
+from clipmill.run.input_rows import uid_of
 from clipmill.run.recipe import Recipe
-from clipmill.sources.base import MEDIA_COLUMN, Part, Source
+from clipmill.sources.base import MEDIA_COLUMN, SPAN_COLUMN, Part, Source
 from clipmill.sources.columns import Columns
 from clipmill.sources.open import open_source
 from clipmill.sources.samples import SampleSource
@@ -235,14 +235,6 @@ def _scan(source: Source) -> Iterator[pa.Table]:
 
 
 def _uid_prefixes(table: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    rows = table.select([n for n in table.column_names if n in ("url", "clips", MEDIA_COLUMN)])
-    uids = [
-        sample_uid(source_name(row.get("url"), row.get(MEDIA_COLUMN)), row.get("clips"))
-        for row in rows.to_pylist()
-    ]
-    return np.array([int(uid[:16], 16) for uid in uids], dtype=np.uint64)
-
-
-def source_name(url: str | None, media: list[dict[str, Any]] | None) -> str:
-    """What a row's source is known by: its URL, else the file its media lie in."""
-    return url or (media[0]["path"] if media else "")
+    told = {"url", "clips", MEDIA_COLUMN, SPAN_COLUMN}
+    rows = table.select([name for name in table.column_names if name in told])
+    return np.array([int(uid_of(row)[:16], 16) for row in rows.to_pylist()], dtype=np.uint64)

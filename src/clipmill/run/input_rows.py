@@ -52,10 +52,7 @@ def samples_of(
         taken.add(key)
         yield Sample(
             key=key,
-            uid=sample_uid(
-                url or (media[0].path if media else ""),
-                spans if span is None else [[span.start, span.end]],
-            ),
+            uid=uid_of(values),
             url=url,
             caption=values.get("caption"),
             spans=spans,
@@ -66,6 +63,16 @@ def samples_of(
             media=media,
             damage=values.get(DAMAGE_COLUMN),
         )
+
+
+def uid_of(values: Mapping[str, Any]) -> str:
+    """Identity of a row, from its URL, else the file its media lie in, and what it is of that."""
+    media, spans = values.get(MEDIA_COLUMN), values.get("clips")
+    source = values.get("url") or (media[0]["path"] if media else "")
+    if values.get(SPAN_COLUMN):
+        span = Span.from_row(values[SPAN_COLUMN])
+        spans = [[span.start, span.end]]
+    return sample_uid(source, spans)
 
 
 def _subtitle(line: Mapping[str, Any]) -> Subtitle:

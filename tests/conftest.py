@@ -6,6 +6,7 @@ import os
 import pytest
 from hypothesis import settings
 
+import clipmill
 from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
 
@@ -28,6 +29,22 @@ def origin(media):
     """A loopback server over ``media`` that misbehaves on demand."""
     with Origin(media) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def licensed(tmp_path_factory):
+    """A dataset of four videos in two shards, all but one with a licence; the third is none."""
+    folder = tmp_path_factory.mktemp("licensed")
+    (folder / "videos").mkdir()
+    rows = []
+    for number in range(4):
+        path = folder / "videos" / f"{number}.mp4"
+        make_video(path, seconds=0.4, fps=10, first_number=10 * number)
+        licence = "cc-by-4.0" if number else None
+        rows.append({"url": str(path), "caption": f"clip {number}", "license": licence})
+    (folder / "videos" / "2.mp4").write_bytes(b"none")
+    settings = {"caption_col": "caption", "allow_local_paths": True, "samples_per_shard": 2}
+    return clipmill.download(rows, folder / "raw", quiet=True, **settings)
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import webdataset
 from clipmill.core.errors import InputError, OutputError
 from clipmill.formats.base import StoredFile
 from clipmill.formats.files import FilesFormat
-from clipmill.formats.parquet import MAX_CELL_BYTES, ParquetFormat
+from clipmill.formats.parquet import ParquetFormat
 from clipmill.formats.sidecar import sample_json
+from clipmill.formats.spool import MAX_CELL_BYTES
 from clipmill.formats.tfrecord import TFRecordFormat
 from clipmill.formats.webdataset import WebDatasetFormat
 from clipmill.io.folder import Folder
@@ -284,7 +285,7 @@ def test_what_parquet_cannot_hold_is_said(tmp_path):
     writer.truncate(0)
     with (tmp_path / "huge").open("wb") as file:
         file.truncate(MAX_CELL_BYTES + 1)
-    with pytest.raises(Exception, match="does not fit into Parquet") as caught:
+    with pytest.raises(Exception, match="does not fit into format 'parquet'") as caught:
         writer.add("0", {"mp4": StoredFile(tmp_path / "huge")})
     assert caught.value.error_class == "too_large_for_format"
     writer.add("0", {"mp4": b"x"})

@@ -5,29 +5,15 @@ import pytest
 import yaml
 
 import clipmill
-from clipmill.demo.media import make_video
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    """Three of four clips, in two shards, with an image of each; one source is no video."""
-    folder = tmp_path_factory.mktemp("hub")
-    (folder / "videos").mkdir()
-    rows = []
-    for number in range(4):
-        path = folder / "videos" / f"{number}.mp4"
-        make_video(path, seconds=0.4, fps=10, first_number=10 * number)
-        licence = "cc-by-4.0" if number else None
-        rows.append({"url": str(path), "caption": f"clip {number}", "license": licence})
-    (folder / "videos" / "2.mp4").write_bytes(b"none")
-    settings = {"caption_col": "caption", "allow_local_paths": True, "samples_per_shard": 2}
-    raw = clipmill.download(rows, folder / "raw", quiet=True, **settings)
-    raw.select("key <> '000011' and status = 'success'", name="some")
-    raw.export(
-        folder / "out", selection="some", format="huggingface", images="first", quiet=True,
-        samples_per_shard=1,
-    )  # fmt: skip
-    return folder / "out"
+def out(licensed, tmp_path_factory):
+    """Two of three clips, in two shards, with an image of each."""
+    folder = tmp_path_factory.mktemp("hub") / "out"
+    best = licensed.select("key <> '000011' and status = 'success'", name="some", overwrite=True)
+    best.export(folder, format="huggingface", images="first", quiet=True, samples_per_shard=1)
+    return folder
 
 
 def test_datasets_reads_the_folder(out, tmp_path):

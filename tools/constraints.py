@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "constraints.txt"
-EXTRAS = "ytdlp,s3,gcs,hf,scenes,cv,asr,language,ocr,tfrecord,wandb"
+EXTRAS = "ytdlp,s3,gcs,hf,scenes,cv,asr,lance,language,ocr,tfrecord,wandb"
 # The extra transnetv2, by hand: torch's wheels name their device in the version, and are large.
 BY_HAND = [
     "ffmpeg-python==0.2.0",

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
 from clipmill.formats.card import Card
 from clipmill.formats.files import FilesWriter
+from clipmill.formats.flat import flat_table, rows_with_media
 from clipmill.formats.media_table import media_column_names
 from clipmill.formats.table_files import TableFilesFormat
 from clipmill.formats.tables import COMPRESSION
@@ -29,12 +30,6 @@ from clipmill.io.folder import Folder
 
 METADATA = "metadata.parquet"
 FILE_NAME = "file_name"
-_LEFT_OUT = frozenset(
-    {
-        *("status", "error_step", "error_class", "error_message", "retryable"),
-        *("fetch", "info", "media", "source_media"),
-    }
-)
 _TAKEN = frozenset({FILE_NAME, "video", "audio", "image", "label"})
 """Names that the reader gives to columns of its own."""
 
@@ -82,27 +77,21 @@ def flat_rows(table: pa.Table) -> pa.Table:
         ``<extension>_path``; then ``probe_duration_seconds`` and so on.
     """
     extensions = media_column_names(table.schema)
-    media = table.column("media").to_pylist() if extensions else [None] * table.num_rows
-    rows: list[Mapping[str, Any]] = [row or {} for row in media]
-    keys = table.column("key").to_pylist()
-    main = [main_extension(row) for row in rows]
-    there = [number for number, extension in enumerate(main) if extension]
-    names = [f"{keys[number]}.{main[number]}" for number in there]
+    there = rows_with_media(table)
+    rows = table.take(pa.array(there, pa.int64()))
+    keys = rows.column("key").to_pylist()
+    media: list[Any] = rows.column("media").to_pylist() if extensions else []
+    names = [f"{key}.{main_extension(row)}" for key, row in zip(keys, media, strict=True)]
     made: dict[str, Any] = {FILE_NAME: pa.array(names, pa.string())}
     least = min(map(_rank, extensions), default=0)
     for extension in (name for name in extensions if _rank(name) > least):
         paths = [
-            f"{keys[number]}.{extension}" if rows[number][extension] else None for number in there
+            f"{key}.{extension}" if row[extension] else None
+            for key, row in zip(keys, media, strict=True)
         ]
         made[f"{extension}_path"] = pa.array(paths, pa.string())
-    kept = table.drop_columns([name for name in table.column_names if name in _LEFT_OUT])
-    kept = kept.take(pa.array(there, pa.int64()))
-    while any(pa.types.is_struct(field.type) for field in kept.schema):
-        kept = kept.flatten()
-    for field, column in zip(kept.schema, kept.columns, strict=True):
-        name = field.name.replace(".", "_")
-        made[f"input_{name}" if name in _TAKEN or name in made else name] = column
-    return pa.table({name: column for name, column in made.items() if column.type != pa.null()})
+    known = flat_table(table, there, {*_TAKEN, *made})
+    return pa.table({**made, **dict(zip(known.column_names, known.columns, strict=True))})
 
 
 def main_extension(media: Mapping[str, Any]) -> str | None:

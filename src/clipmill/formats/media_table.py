@@ -62,10 +62,10 @@ def write_with_media(
         use_dictionary=plain,  # type: ignore[arg-type]  # the stubs lack the list
         write_statistics=plain,
     ) as writer:
-        for start, end in _groups(members, len(keys)):
+        for start, end in row_groups(members, len(keys)):
             group = table.slice(start, end - start)
             for name, column in zip(columns, members, strict=True):
-                cells = _cells(column[start:end], spool)
+                cells = media_cells(column[start:end], spool, pa.binary())
                 group = group.append_column(schema.field(name), cells)
             writer.write_table(group, row_group_size=end - start)
 
@@ -78,7 +78,9 @@ def _leaves(schema: pa.Schema) -> list[str]:
     return [stored.column(index).path for index in range(len(stored))]
 
 
-def _groups(members: Sequence[Sequence[TarMember | None]], rows: int) -> Iterator[tuple[int, int]]:
+def row_groups(
+    members: Sequence[Sequence[TarMember | None]], rows: int
+) -> Iterator[tuple[int, int]]:
     """Runs of rows whose media fit ``GROUP_BYTES``; at least one row each."""
     start, held = 0, 0
     for row in range(rows):
@@ -91,10 +93,19 @@ def _groups(members: Sequence[Sequence[TarMember | None]], rows: int) -> Iterato
         yield start, rows
 
 
-def _cells(members: Sequence[TarMember | None], spool: ByteReader) -> pa.Array[Any]:
-    """Media of some rows as a binary array, read straight into its buffer."""
+def media_cells(
+    members: Sequence[TarMember | None], spool: ByteReader, kind: pa.DataType
+) -> pa.Array[Any]:
+    """Media of some rows as a binary array, read straight into its buffer.
+
+    Args:
+        members: of each row, or None.
+        spool: the file they lie in.
+        kind: ``binary`` or ``large_binary``.
+    """
     sizes = [member.size if member else 0 for member in members]
-    offsets = np.zeros(len(sizes) + 1, dtype=np.int32)
+    width = np.int64 if pa.types.is_large_binary(kind) else np.int32
+    offsets = np.zeros(len(sizes) + 1, dtype=width)
     np.cumsum(sizes, out=offsets[1:])
     buffer = pa.allocate_buffer(max(1, int(offsets[-1])))  # of nothing there is no view
     view = memoryview(buffer).cast("B")
@@ -105,4 +116,4 @@ def _cells(members: Sequence[TarMember | None], spool: ByteReader) -> pa.Array[A
             view[int(offset) + done : int(offset) + done + len(chunk)] = chunk
     validity = pa.array([member is not None for member in members], pa.bool_()).buffers()[1]
     buffers = [validity, pa.py_buffer(offsets.tobytes()), buffer]
-    return pa.Array.from_buffers(pa.binary(), len(sizes), buffers)
+    return pa.Array.from_buffers(kind, len(sizes), buffers)

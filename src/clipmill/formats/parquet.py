@@ -12,67 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clipmill.core.errors import InputError, ProcessError
+from clipmill.core.errors import InputError
 from clipmill.core.sample import MediaRef
-from clipmill.formats.base import (
-    CHUNK_BYTES,
-    Member,
-    MemberPlace,
-    ShardFormat,
-    ShardWriter,
-    member_name,
-    member_size,
-)
+from clipmill.formats.base import CHUNK_BYTES, MemberPlace, ShardFormat
 from clipmill.formats.media_table import media_column_names, write_with_media
+from clipmill.formats.spool import SpoolWriter
 from clipmill.formats.tables import check_column_names, table_name
 from clipmill.io.byte_reader import ByteReader
 from clipmill.io.folder import Folder
 from clipmill.io.parquet_cells import ParquetCells
-from clipmill.io.tar import TarMember, TarWriter, iter_members
-
-MAX_CELL_BYTES = 2_000_000_000
-"""Parquet counts the bytes of a cell and of a page with 31 bits."""
 
 
-class ParquetWriter(ShardWriter):
-    """Collects media in a working file, and writes everything once the table is known."""
+class ParquetWriter(SpoolWriter):
+    """Writes everything once the table is known."""
 
-    def __init__(self, staging: Path, shard: str) -> None:
-        super().__init__(staging, shard)
-        self._spool_path = staging / f"{shard}.spool"
-        self._spool = TarWriter(self._spool_path)
-
-    def add(self, key: str, members: Mapping[str, Member]) -> dict[str, MemberPlace]:
-        """Append one sample to the working file."""
-        for extension, member in members.items():
-            if member_size(member) > MAX_CELL_BYTES:
-                raise ProcessError(
-                    f"The {extension} file of {member_size(member)} bytes does not fit into "
-                    f"Parquet, which takes {MAX_CELL_BYTES}. Use --format webdataset or files.",
-                    error_class="too_large_for_format",
-                )
-        start = self._spool.tell()
-        places = {}
-        try:
-            for extension, member in members.items():
-                name = member_name(key, extension)
-                if isinstance(member, bytes):
-                    stored = self._spool.add(name, member)
-                else:
-                    stored = self._spool.add(name, member.path, sha256=member.sha256)
-                places[extension] = MemberPlace(None, stored.size, stored.sha256)
-        except BaseException:
-            self._spool.truncate(start)
-            raise
-        return places
-
-    def tell(self) -> int:
-        """Bytes of the working file so far."""
-        return self._spool.tell()
-
-    def truncate(self, position: int) -> None:
-        """Cut the working file back to ``position``."""
-        self._spool.truncate(position)
+    layout: ClassVar[str] = "parquet"
 
     def finish(self, table: pa.Table) -> list[str]:
         """Write the table and its media, one bounded row group at a time.
@@ -80,23 +34,14 @@ class ParquetWriter(ShardWriter):
         Raises:
             OutputError: an input column has the name of a media column.
         """
-        filled = self._spool.tell() > 0
-        self._spool.abandon()
-        cells: dict[str, dict[str, TarMember]] = {}
-        for member in iter_members(self._spool_path) if filled else ():
-            key, _, extension = member.name.partition(".")
-            cells.setdefault(extension, {})[key] = member
+        cells = self.spooled()
         promised = media_column_names(table.schema)
         columns = promised + sorted(cells.keys() - set(promised))
-        check_column_names(table.column_names, columns, ParquetFormat.name)
+        check_column_names(table.column_names, columns, self.layout)
         path = self.staging / table_name(self.shard)
-        with ByteReader(self._spool_path) as spool:
+        with ByteReader(self.spool_path) as spool:
             write_with_media(path, table, {name: cells.get(name, {}) for name in columns}, spool)
         return [table_name(self.shard)]
-
-    def abandon(self) -> None:
-        """Leave the working file as it is."""
-        self._spool.abandon()
 
 
 class ParquetFormat(ShardFormat):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +32,26 @@ def write_table(staging: Path, shard: str, table: pa.Table) -> str:
     name = table_name(shard)
     pq.write_table(table, staging / name, compression=COMPRESSION, row_group_size=ROWS_PER_GROUP)
     return name
+
+
+def with_offsets(
+    table: pa.Table, rows: Sequence[int], offsets: Mapping[str, Sequence[int | None]]
+) -> pa.Table:
+    """The table with what its ``media`` column could not tell before a file was whole.
+
+    Args:
+        table: of a shard.
+        rows: numbers of the rows that have media.
+        offsets: first byte in the shard's file of each member of these rows, by extension.
+    """
+    media: list[Any] = table.column("media").to_pylist()
+    for name, found in offsets.items():
+        for row, offset in zip(rows, found, strict=True):
+            if media[row][name] is not None:
+                media[row][name]["offset"] = offset
+    number = table.schema.get_field_index("media")
+    field = table.schema.field(number)
+    return table.set_column(number, field, pa.array(media, field.type))
 
 
 def check_column_names(columns: Iterable[str], extensions: Iterable[str], layout: str) -> None:

@@ -85,7 +85,7 @@ class TableMedia:
 
     Args:
         table: the table's path or URL.
-        archive: tar or TFRecord file of the same shard, if there is one.
+        archive: file of the same shard that holds its media, such as a tar, if there is one.
         folder: folder of the same shard, if there is one.
     """
 

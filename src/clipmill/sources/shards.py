@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import posixpath
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from clipmill.sources.tables import PLANNING_THREADS, Tables
 
 _log = logging.getLogger(__name__)
 _ARCHIVES = (".tar", ".tfrecord")
+_LANCE = "dataset.lance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,8 @@ def _shards_at(path: str) -> Iterator[_Shard]:
         )
     for stem in sorted(finished, key=shard_order):
         archive = next((stem + suffix for suffix in _ARCHIVES if stem + suffix in names), None)
+        if _LANCE in names:
+            archive = _fragment(stem)
         table = f"{folder}/{stem}.parquet" if f"{stem}.parquet" in names else None
         if table or (archive and archive.endswith(".tar")):
             yield _Shard(
@@ -209,8 +213,15 @@ def _shard_of_file(path: str) -> _Shard:
     stem = path.rpartition(".")[0]
     if extension_of(path) != "parquet":
         return _Shard(f"{stem}.parquet" if _is_there(f"{stem}.parquet") else None, path)
-    archive = next((stem + suffix for suffix in _ARCHIVES if _is_there(stem + suffix)), None)
+    folder, _, name = stem.rpartition("/")
+    beside = [*(stem + suffix for suffix in _ARCHIVES), posixpath.join(folder, _fragment(name))]
+    archive = next(filter(_is_there, beside), None)
     return _Shard(path, archive, stem if not is_http(path) and is_folder(stem) else None)
+
+
+def _fragment(stem: str) -> str:
+    """Where a shard's media lie in a dataset of the format lance."""
+    return f"{_LANCE}/data/{stem}.lance"
 
 
 def _is_there(path: str) -> bool:

@@ -1,0 +1,45 @@
+"""A shard's table as loaders take it: samples that have media, structs as columns of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clipmill.formats.media_table import media_column_names
+
+_LEFT_OUT = frozenset(
+    {
+        *("status", "error_step", "error_class", "error_message", "retryable"),
+        *("fetch", "info", "media", "source_media"),
+    }
+)
+
+
+def rows_with_media(table: pa.Table) -> list[int]:
+    """Numbers of the rows of a shard's table that have media."""
+    names = media_column_names(table.schema)
+    places = [pc.struct_field(table.column("media"), [name, "size"]) for name in names]
+    held = [[size is not None for size in column.to_pylist()] for column in places]
+    return [row for row, found in enumerate(zip(*held, strict=True)) if any(found)]
+
+
+def flat_table(table: pa.Table, rows: list[int], taken: Collection[str]) -> pa.Table:
+    """What is known of some rows, under flat names such as ``probe_duration_seconds``.
+
+    Args:
+        table: of a shard.
+        rows: numbers of the rows to take.
+        taken: names that the layout needs itself; a column of that name becomes ``input_<name>``.
+    """
+    kept = table.drop_columns([name for name in table.column_names if name in _LEFT_OUT])
+    kept = kept.take(pa.array(rows, pa.int64()))
+    while any(pa.types.is_struct(field.type) for field in kept.schema):
+        kept = kept.flatten()
+    made: dict[str, pa.ChunkedArray[Any]] = {}
+    for field, column in zip(kept.schema, kept.columns, strict=True):
+        name = field.name.replace(".", "_")
+        made[f"input_{name}" if name in taken or name in made else name] = column
+    return pa.table({name: column for name, column in made.items() if column.type != pa.null()})

@@ -81,6 +81,25 @@ def test_a_crop_that_begins_within_a_block_of_colour(tmp_path):
     assert np.abs(cut.astype(int) - whole[17:67, 31:91]).mean() < 3
 
 
+@pytest.mark.parametrize("degrees", [0, 90])
+@pytest.mark.parametrize(
+    ("place", "box"),
+    [((0.5, 0.5), (16, 0, 96, 96)), ((0, 0), (0, 0, 96, 96)), ((1, 1), (32, 0, 96, 96))],
+)
+def test_what_covers_a_size_is_the_part_of_its_shape(tmp_path, degrees, place, box):
+    path = make_video(
+        tmp_path / "a.mkv", codec="ffv1", audio=None, seconds=0.3, rotation_degrees=degrees
+    )
+    x, y, width, height = box if degrees == 0 else (box[1], box[0], *box[2:])
+    expected = first(path, crop=(x, y, width, height), size=(32, 32)).pixels
+    assert np.array_equal(first(path, size=(32, 32), cover=place).pixels, expected)
+
+
+def test_cover_goes_with_a_size():
+    with pytest.raises(ValueError, match="cover goes with size"):
+        Frames(short_side=32, cover=(0.5, 0.5))
+
+
 def test_a_crop_outside_the_picture_is_refused(tmp_path):
     path = make_video(tmp_path / "a.mp4", seconds=0.3, audio=None)
     with pytest.raises(ProcessError, match="displayed at 128x96"):

@@ -34,6 +34,8 @@ class Frames:
         size: scale to exactly (width, height) in pixels.
         crop: ``(x, y, width, height)`` in pixels of the picture as displayed, cut out
             before scaling.
+        cover: with ``size``, cut off what is too wide or too high for it, rather than distort:
+            ``(x, y)`` from 0 to 1 tells where what is kept lies, ``(0.5, 0.5)`` in the middle.
         pixel_format: ``rgb24`` gives uint8 ``(H, W, 3)``, ``gray`` the luma as uint8 ``(H, W)`` in
             full range, ``yuv420p`` limited-range planes as uint8 ``(H * 3 / 2, W)``, whose sides
             are even: odd ones that are asked for grow by one, and an odd picture that is not
@@ -56,6 +58,7 @@ class Frames:
     short_side: int | None = None
     size: tuple[int, int] | None = None
     crop: tuple[int, int, int, int] | None = None
+    cover: tuple[float, float] | None = None
     pixel_format: PixelFormat = "rgb24"
     nearest: bool = False
     loop_filter: bool = True
@@ -66,6 +69,10 @@ class Frames:
             raise ValueError("give only one of fps, every_nth, count, keyframes and at")
         if self.short_side is not None and self.size is not None:
             raise ValueError("give short_side or size, not both")
+        if self.cover is not None and (
+            self.size is None or not all(0 <= part <= 1 for part in self.cover)
+        ):
+            raise ValueError("cover goes with size, and is two numbers from 0 to 1")
         sizes = (self.short_side, *(self.size or ()))
         numbers = (self.fps, self.every_nth, self.count, self.burst, *sizes)
         if any(number is not None and not number > 0 for number in numbers):

@@ -53,7 +53,7 @@ def geometry(
     """How a request's picture comes out of a stored one.
 
     Args:
-        request: its ``crop``, ``short_side``, ``size`` and ``pixel_format`` count.
+        request: its ``crop``, ``cover``, ``short_side``, ``size`` and ``pixel_format`` count.
         stored: width and height of the stored picture in pixels.
         ratio: width of a stored pixel divided by its height; None for square ones.
         rotation: clockwise turn that shows the picture upright, in degrees.
@@ -69,6 +69,8 @@ def geometry(
             f"is displayed at {shown[0]}x{shown[1]}",
             error_class="crop_outside",
         )
+    if request.cover and request.size:
+        box = x, y, width, height = _covering(box, request.size, request.cover)
     if request.pixel_format == "yuv420p" and not (request.size or request.short_side):
         # Colour comes in blocks of two by two: better to lose a line than to blur them all.
         width, height = max(width - width % 2, 1), max(height - height % 2, 1)
@@ -80,6 +82,19 @@ def geometry(
         size = (size[1], size[0])
     part = _stored_box(box, shown, stored, rotation)
     return Geometry(None if part == (0, 0, *stored) else part, size, rotation)
+
+
+def _covering(box: Box, size: tuple[int, int], place: tuple[float, float]) -> Box:
+    """The largest part of a box that has the shape of ``size``, to the nearest pixel."""
+    x, y, width, height = box
+    kept_width = min(width, max(1, round(Fraction(height * size[0], size[1]))))
+    kept_height = min(height, max(1, round(Fraction(width * size[1], size[0]))))
+    return (
+        x + round((width - kept_width) * place[0]),
+        y + round((height - kept_height) * place[1]),
+        kept_width,
+        kept_height,
+    )
 
 
 def _proportional(width: int, height: int, short_side: int | None) -> tuple[int, int]:

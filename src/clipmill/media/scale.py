@@ -36,7 +36,7 @@ class Scaler:
     """Makes the pictures of all wants that look alike.
 
     Args:
-        request: its ``crop``, ``short_side``, ``size`` and ``pixel_format`` count.
+        request: its ``crop``, ``cover``, ``short_side``, ``size`` and ``pixel_format`` count.
         ratio: width of a stored pixel divided by its height; None for square ones.
     """
 

@@ -96,7 +96,10 @@ class Looks:
         around = (before, after) if frame.interlaced_frame else (None, None)
 
         def look(request: Frames) -> Any:
-            key = (request.crop, request.short_side, request.size, request.pixel_format)
+            key = (
+                *(request.crop, request.cover, request.short_side, request.size),
+                request.pixel_format,
+            )
             if key not in made:
                 if () not in made:
                     made[()] = self._deinterlacer.whole(around[0], frame, around[1])

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipmill.api import Dataset, download, open
+    from clipmill.api import Dataset, download, load, open
     from clipmill.core.request import Audio, Frames, Packets
     from clipmill.core.seen import Seen
     from clipmill.run.recipe import Recipe
@@ -23,6 +23,7 @@ __all__ = [
     "Recipe",
     "Seen",
     "download",
+    "load",
     "open",
     "step",
 ]
@@ -37,6 +38,7 @@ _HOME = {
     "Seen": "clipmill.core.seen",
     "step": "clipmill.steps.function",
     "download": "clipmill.api",
+    "load": "clipmill.api",
     "open": "clipmill.api",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipmill.core.config import parse_config
 from clipmill.core.errors import RunError, UserError
@@ -15,6 +15,9 @@ from clipmill.run.prepare import Mode
 from clipmill.run.recipe import Recipe
 from clipmill.run.runner import RunReport, run_recipe
 from clipmill.run.settings import SECTIONS, gather
+
+if TYPE_CHECKING:
+    from clipmill.dataset.load.loader import Loader
 
 
 class Dataset(dataset.Dataset):
@@ -157,9 +160,35 @@ class Dataset(dataset.Dataset):
             raise RunError(f"Shard {shard} could not be finished: {reason}. Run the same again.")
         return Dataset(self.folder.url)
 
+    def loader(self, *, parent: str | None = None, **settings: Any) -> Loader:
+        """Batches for training, of all samples that are there; see ``clipmill.load``.
+
+        Args:
+            parent: where the sources of virtual clips lie now. Default: where they lay.
+            **settings: any of ``clipmill.dataset.load.options.LoadOptions``, and ``rank`` and
+                ``ranks``.
+
+        Raises:
+            UserError: a setting or a column is wrong, or there are no samples.
+        """
+        return load(self.folder.url, parent=parent, **settings)
+
 
 class Selection(selection.Selection):
     """Chosen samples of a dataset, to look at, load or export."""
+
+    def loader(self, *, parent: str | None = None, **settings: Any) -> Loader:
+        """Batches for training, of the selected samples alone; see ``clipmill.load``.
+
+        Args:
+            parent: where the sources of virtual clips lie now. Default: where they lay.
+            **settings: any of ``clipmill.dataset.load.options.LoadOptions``, and ``rank`` and
+                ``ranks``.
+
+        Raises:
+            UserError: a setting or a column is wrong, or nothing is selected.
+        """
+        return _loader(self.dataset.folder.url, self, parent, settings)
 
     def export(self, output: str | os.PathLike[str], **settings: Any) -> Dataset:
         """Make files of the selected samples, as ``Dataset.export`` does.
@@ -229,6 +258,40 @@ def _made(
 def open(folder: str | os.PathLike[str]) -> Dataset:
     """Open a dataset of ours, video2dataset's or img2dataset's."""
     return Dataset(folder)
+
+
+def load(
+    source: str | os.PathLike[str] | Sequence[str], *, parent: str | None = None, **settings: Any
+) -> Loader:
+    """Batches for training: frames, sound, captions and columns of samples, as arrays.
+
+    Args:
+        source: folder of a dataset, ours or a peer's, or tars by path, glob, braces or URL.
+        parent: where the sources of virtual clips lie now. Default: where they lay.
+        **settings: any of ``clipmill.dataset.load.options.LoadOptions``, such as
+            ``frames=16, size=224, batch_size=8, shuffle=True``; and ``rank`` and ``ranks``, this
+            process's number among those that share an epoch, and how many they are.
+
+    Raises:
+        UserError: a setting or a column is wrong, or there are no samples.
+    """
+    given = os.fspath(source) if isinstance(source, os.PathLike) else source
+    return _loader(given, None, parent, settings)
+
+
+def _loader(
+    source: str | Sequence[str],
+    chosen: selection.Selection | None,
+    parent: str | None,
+    settings: dict[str, Any],
+) -> Loader:
+    from clipmill.dataset.load.loader import Loader
+    from clipmill.dataset.load.options import LoadOptions
+    from clipmill.dataset.load.rows import Rows
+
+    rank, ranks = settings.pop("rank", None), settings.pop("ranks", None)
+    options = parse_config(LoadOptions, settings, "", style="keyword")
+    return Loader(Rows(source, options.columns, chosen, parent), options, rank, ranks)
 
 
 @contextmanager

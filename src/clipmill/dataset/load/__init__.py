@@ -1,0 +1,1 @@
+"""From a dataset to batches for training: which samples when, which frames of them, as arrays."""

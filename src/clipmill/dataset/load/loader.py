@@ -1,0 +1,215 @@
+"""Batches for training, in the same order whoever decodes them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from clipmill.core.errors import UserError
+from clipmill.core.extras import check_installed
+from clipmill.dataset.load.collate import collate
+from clipmill.dataset.load.options import LoadOptions
+from clipmill.dataset.load.rows import Rows
+from clipmill.dataset.load.samples import Failure, Samples
+
+if TYPE_CHECKING:
+    from clipmill.dataset.load.torch_loader import TorchLoader
+
+_AHEAD = 2
+"""Batches under way at a time: while one is used, the next is decoded."""
+
+
+class Loader:
+    """Batches of NumPy arrays; each iteration over it is one epoch.
+
+    Samples that cannot be read are left out of their batch and counted, unless they are errors.
+
+    Args:
+        rows: the samples.
+        options: what is wanted of them.
+        rank: number of this process among those that share an epoch. Default: that of
+            ``torch.distributed``, else the environment's ``RANK``, else 0.
+        ranks: how many there are. Default: likewise, else ``WORLD_SIZE``, else 1.
+
+    Attributes:
+        epoch: number of the epoch that the next iteration is, 0 for the first.
+        failures: how many samples were left out so far, by class of error.
+        last_failures: key, class and message of the latest of them.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        options: LoadOptions,
+        rank: int | None = None,
+        ranks: int | None = None,
+    ) -> None:
+        self.samples = Samples(rows, options)
+        self.options = options
+        here = _ranks()
+        self.rank, self.ranks = (
+            here[0] if rank is None else rank,
+            here[1] if ranks is None else ranks,
+        )
+        if not 0 <= self.rank < self.ranks:
+            raise UserError(f"There is no rank {self.rank} of {self.ranks}: they count from 0.")
+        self.epoch = 0
+        self.failures: Counter[str] = Counter()
+        self.last_failures: deque[Failure] = deque(maxlen=100)
+        self._first = 0
+        self._given = 0
+
+    def __len__(self) -> int:
+        """Batches of an epoch that this rank gets."""
+        return self.samples.batches(self.rank, self.ranks)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """One epoch, or what is left of one after ``load_state_dict``."""
+        self.begin()
+        for batch, failures in batches(self.samples, self.epoch, self.numbers()):
+            self.count(failures)
+            if batch is not None:
+                yield batch
+        self.end_epoch()
+
+    def begin(self) -> tuple[int, int]:
+        """Begin an iteration, whatever one that was broken off had given; epoch and first batch."""
+        self._given = 0
+        return self.epoch, self._first
+
+    def numbers(self, worker: int = 0, workers: int = 1) -> range:
+        """The batches that are left of the epoch for this rank, or for one of its workers.
+
+        Args:
+            worker: number of the worker.
+            workers: how many take turns.
+        """
+        left = self.samples.batches(self.rank, self.ranks, self._first)
+        begin = self._first + self.rank
+        return range(begin, begin + left * self.ranks, self.ranks)[worker::workers]
+
+    def count(self, failures: list[Failure]) -> None:
+        """Take note of a batch that was given, and of what was left out of it."""
+        self._given += 1
+        self.failures.update(error_class for _, error_class, _ in failures)
+        self.last_failures.extend(failures)
+
+    def end_epoch(self) -> None:
+        """Go on to the next epoch."""
+        self.set_epoch(self.epoch + 1)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch from its first batch.
+
+        Args:
+            epoch: its number, 0 for the first.
+        """
+        self.begin_at(epoch, 0)
+
+    def begin_at(self, epoch: int, first: int) -> None:
+        """Begin an epoch after its first batches.
+
+        Args:
+            epoch: its number.
+            first: batches of all ranks together that are left out.
+        """
+        self.epoch, self._first, self._given = epoch, first, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where training is: epoch and batches that all ranks were given of it, as plain values."""
+        return {
+            "epoch": self.epoch,
+            "batches": self._first + self._given * self.ranks,
+            "samples": self.samples.order.samples,
+            "options": self.options.dump(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where a state says, whatever the numbers of workers and ranks are now.
+
+        Args:
+            state: as ``state_dict`` gave it.
+
+        Raises:
+            UserError: it is of other samples, or of other settings that decide their order.
+        """
+        mine = {"samples": self.samples.order.samples, **self.options.dump()}
+        theirs = {"samples": state["samples"], **state["options"]}
+        changed = [name for name in mine if mine[name] != theirs.get(name)]
+        if changed:
+            told = ", ".join(
+                f"{name} {theirs.get(name)} then, {mine[name]} now" for name in changed
+            )
+            raise UserError(
+                f"The saved state is of another order of samples ({told}). Load with the same "
+                "settings and the same selection, or begin the epoch anew with set_epoch."
+            )
+        self.begin_at(int(state["epoch"]), int(state["batches"]))
+
+    def torch(self, num_workers: int = 0, **settings: Any) -> TorchLoader:
+        """The same batches as tensors, from a ``torch.utils.data.DataLoader``.
+
+        Args:
+            num_workers: processes that decode. Default: this one does.
+            **settings: further arguments of ``DataLoader``, such as ``pin_memory``.
+
+        Raises:
+            MissingExtra: PyTorch is not installed.
+        """
+        check_installed([("torch", "torch")], used_by="A loader of tensors")
+        from clipmill.dataset.load.torch_loader import TorchLoader
+
+        return TorchLoader(self, num_workers, settings)
+
+
+def batches(
+    samples: Samples, epoch: int, numbers: range, threads: int | None = None
+) -> Iterator[tuple[dict[str, Any] | None, list[Failure]]]:
+    """Batches in order, each with what was left out of it; None for one of which nothing is left.
+
+    Args:
+        samples: gives them.
+        epoch: its number.
+        numbers: of the batches.
+        threads: samples decoded at a time. Default: as the options say, else one per core.
+    """
+    threads = threads or samples.options.threads or _cores()
+    waiting: deque[list[Future[Any]]] = deque()
+    with ThreadPoolExecutor(threads, "clipmill-load") as pool:
+        try:
+            for number in numbers:
+                places = samples.batch(epoch, number)
+                waiting.append([pool.submit(samples.load, place) for place in places])
+                if len(waiting) == _AHEAD:
+                    yield _collated(waiting.popleft(), samples.options)
+            while waiting:
+                yield _collated(waiting.popleft(), samples.options)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _collated(
+    futures: list[Future[Any]], options: LoadOptions
+) -> tuple[dict[str, Any] | None, list[Failure]]:
+    results = [future.result() for future in futures]
+    there = [one for one in results if isinstance(one, dict)]
+    failures = [one for one in results if not isinstance(one, dict)]
+    return (collate(there, options.layout) if there else None), failures
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _ranks() -> tuple[int, int]:
+    """This process's number among those that train together, and how many they are."""
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

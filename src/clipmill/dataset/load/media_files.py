@@ -1,0 +1,129 @@
+"""Media of samples as local places that libav can open, wherever their bytes lie."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clipmill.core.errors import ProcessError
+from clipmill.core.redact import redact_url
+from clipmill.core.sample import MediaRef
+from clipmill.io.filesystem import open_filesystem
+from clipmill.io.parquet_cells import ParquetCells
+from clipmill.io.remote import from_remote
+from clipmill.io.stretch import Place, Stretch
+
+_PIECE_BYTES = 1 << 24
+
+
+class MediaFiles:
+    """Gives files to decode; what is far away is fetched once and kept while there is room.
+
+    Args:
+        cache_bytes: bytes of far media to keep in memory.
+    """
+
+    def __init__(self, cache_bytes: int) -> None:
+        self._room = cache_bytes
+        self._kept: OrderedDict[MediaRef, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+        self._cells = ParquetCells()
+
+    @contextmanager
+    def open(self, ref: MediaRef) -> Iterator[Place]:
+        """A local place with the media of a sample, for as long as the context lasts.
+
+        Args:
+            ref: where they lie.
+
+        Raises:
+            ProcessError: they are not there any more (``media_gone``).
+        """
+        if "://" not in ref.path and ref.row is None:
+            yield _local(ref)
+            return
+        data = self._fetched(ref) if "://" in ref.path else self._cell(ref)
+        with _memory_file(data) as path:
+            yield path
+
+    def _fetched(self, ref: MediaRef) -> bytes:
+        with self._lock:
+            if ref in self._kept:
+                self._kept.move_to_end(ref)
+                return self._kept[ref]
+        data = self._cell(ref) if ref.row is not None else _far_stretch(ref)
+        with self._lock:
+            if len(data) <= self._room and ref not in self._kept:
+                self._kept[ref] = data
+                self._room -= len(data)
+                while self._room < 0:
+                    self._room += len(self._kept.popitem(last=False)[1])
+        return data
+
+    def _cell(self, ref: MediaRef) -> bytes:
+        assert ref.row is not None
+        with self._lock, from_remote(ref.path):
+            filesystem, path = open_filesystem(ref.path)
+            return self._cells.read(filesystem, path, ref.extension, ref.row).to_pybytes()
+
+
+def _local(ref: MediaRef) -> Place:
+    try:
+        size = os.stat(ref.path).st_size
+    except OSError as error:
+        raise _gone(ref) from error
+    if ref.offset is None or ref.size is None:
+        return Path(ref.path)
+    if ref.offset + ref.size > size:
+        raise _cut_short(ref, size)
+    return Stretch(Path(ref.path), ref.offset, ref.size)
+
+
+def _far_stretch(ref: MediaRef) -> bytes:
+    filesystem, path = open_filesystem(ref.path)
+    try:
+        with from_remote(ref.path):
+            if ref.offset is None:
+                return bytes(filesystem.cat_file(path))
+            data = filesystem.cat_file(path, start=ref.offset, end=ref.offset + (ref.size or 0))
+    except FileNotFoundError as error:
+        raise _gone(ref) from error
+    if len(data) != ref.size:
+        raise _cut_short(ref, ref.offset + len(data))
+    return bytes(data)
+
+
+def _cut_short(ref: MediaRef, end: int) -> ProcessError:
+    return ProcessError(
+        f"{redact_url(ref.path)} ends at byte {end}, before the member at {ref.offset} of "
+        f"{ref.size} bytes does",
+        error_class="truncated",
+    )
+
+
+def _gone(ref: MediaRef) -> ProcessError:
+    return ProcessError(f"{redact_url(ref.path)} is not there any more", error_class="media_gone")
+
+
+@contextmanager
+def _memory_file(data: bytes) -> Iterator[Path]:
+    """Bytes as a file that lies in memory, or where systems have none, in the temporary folder."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.NamedTemporaryFile(prefix="clipmill-") as file:
+            file.write(data)
+            file.flush()
+            yield Path(file.name)
+        return
+    descriptor = os.memfd_create("clipmill")
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view[:_PIECE_BYTES]) :]
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)

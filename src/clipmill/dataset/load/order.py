@@ -1,0 +1,139 @@
+"""Which samples make up which batch of an epoch: a function of the seed, and of nothing else.
+
+Samples lie in shards. Blocks of neighbours are put in another order, then the samples of some
+blocks at a time are mixed, so that a batch needs few tables at once. Any batch can be worked out
+without those before it, which is how a loader is resumed, and how ranks and workers share an epoch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK_SAMPLES = 256
+Ids = npt.NDArray[np.int64]
+_ORDER, _CHOICES = 0, 1
+"""What numbers drawn by chance are for: streams of the same seed that have nothing in common."""
+
+
+class Order:
+    """The batches of every epoch.
+
+    Args:
+        counts: number of samples of each shard.
+        batch_size: samples of a batch.
+        mixed: how many samples are mixed at a time, about; 0 keeps them in order.
+        seed: of the order.
+        drop_last: leave out the batch that is not full, and those that not every rank would get.
+    """
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        *,
+        batch_size: int,
+        mixed: int = 0,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        self.starts: Ids = np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64))])
+        self.samples = int(self.starts[-1])
+        self._batch_size = batch_size
+        self._seed = seed
+        self._drop_last = drop_last
+        self._window = mixed
+        self._blocks = _blocks(self.starts) if mixed else np.empty((0, 2), np.int64)
+        self._epoch = lru_cache(maxsize=2)(self._permuted)
+        self._mixed = lru_cache(maxsize=4)(self._mix)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: part for name, part in self.__dict__.items() if not callable(part)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._epoch = lru_cache(maxsize=2)(self._permuted)
+        self._mixed = lru_cache(maxsize=4)(self._mix)
+
+    def batches(self, rank: int = 0, ranks: int = 1, first: int = 0) -> int:
+        """How many batches a rank gets in an epoch.
+
+        Args:
+            rank: its number.
+            ranks: how many there are.
+            first: batches of all ranks together that are left out at the beginning.
+        """
+        if self._drop_last:
+            return max(0, (self.samples // self._batch_size - first) // ranks)
+        whole = -(-self.samples // self._batch_size) - first
+        return max(0, -(-(whole - rank) // ranks))
+
+    def batch(self, epoch: int, number: int) -> Ids:
+        """Numbers of the samples in one batch, counted over all ranks.
+
+        Args:
+            epoch: 0 for the first.
+            number: of the batch; rank r of R has the batches r, r + R, r + 2R and so on.
+        """
+        first = number * self._batch_size
+        last = min(first + self._batch_size, self.samples)
+        if not self._window:
+            return np.arange(first, last)
+        _, _, ends = self._epoch(epoch)
+        windows = range(
+            int(np.searchsorted(ends, first, side="right")),
+            int(np.searchsorted(ends, last, side="left")) + 1,
+        )
+        parts = []
+        for window in windows:
+            begin = int(ends[window - 1]) if window else 0
+            mixed = self._mixed(epoch, window)
+            parts.append(mixed[max(first - begin, 0) : last - begin])
+        return np.concatenate(parts)
+
+    def shard_of(self, sample: int) -> tuple[int, int]:
+        """The shard that a sample lies in, and its place among those of the shard."""
+        shard = int(np.searchsorted(self.starts, sample, side="right")) - 1
+        return shard, int(sample - self.starts[shard])
+
+    def _permuted(self, epoch: int) -> tuple[Ids, Ids, Ids]:
+        """Blocks in the order of an epoch; the first block of each window, and where windows end.
+
+        A window has at least as many samples as are to be mixed, but for the last one.
+        """
+        blocks = self._blocks[chance(self._seed, _ORDER, epoch).permutation(len(self._blocks))]
+        ends = np.cumsum(blocks[:, 1] - blocks[:, 0])
+        window = np.concatenate([[0], ends[:-1]]) // self._window
+        firsts = np.flatnonzero(np.diff(window, prepend=-1))
+        return blocks, firsts, np.append(ends[firsts[1:] - 1], ends[-1])
+
+    def _mix(self, epoch: int, window: int) -> Ids:
+        """The samples of one window, mixed."""
+        blocks, firsts, _ = self._epoch(epoch)
+        held = blocks[firsts[window] : (*firsts, len(blocks))[window + 1]]
+        ids = np.concatenate([np.arange(first, last) for first, last in held])
+        mixed: Ids = chance(self._seed, _ORDER, epoch, window + 1).permutation(ids)
+        return mixed
+
+
+def choices(seed: int, epoch: int, sample: int) -> np.random.Generator:
+    """Numbers by chance for what is chosen of one sample, whoever loads it."""
+    return chance(seed, _CHOICES, epoch, sample)
+
+
+def chance(*words: int) -> np.random.Generator:
+    """Numbers by chance that depend on these words alone."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+def _blocks(starts: Ids) -> Ids:
+    """First and last (exclusive) sample of every block; none reaches over two shards."""
+    found = []
+    for first, last in itertools.pairwise(starts):
+        edges = np.append(np.arange(first, last, BLOCK_SAMPLES), last)
+        found.append(np.stack([edges[:-1], edges[1:]], axis=1))
+    return np.concatenate(found) if found else np.empty((0, 2), np.int64)

@@ -1,0 +1,184 @@
+"""The samples that are loaded, by number: where their media lie, and what is known of them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from clipmill.core.errors import InputError, UserError
+from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
+from clipmill.core.sample import MediaRef
+from clipmill.core.time import Span
+from clipmill.dataset.dataset import Dataset
+from clipmill.dataset.joined import named
+from clipmill.dataset.load.step_columns import StepColumns, column_at
+from clipmill.dataset.selection import Selection
+from clipmill.sources.base import KEY_COLUMN, MEDIA_COLUMN, SPAN_COLUMN, Part
+from clipmill.sources.columns import Columns
+from clipmill.sources.open import open_source
+from clipmill.sources.samples import SampleSource
+
+_KEPT_BYTES = 64 << 20
+"""Tables of shards in memory; a window of the order touches a few dozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sample to load.
+
+    Args:
+        key: the sample's.
+        video: where its pictures lie; None when it has none.
+        audio: where its sound lies: a file of its own, or that of the pictures.
+        span: the stretch of them that it is; None for all.
+        values: its caption, if the dataset has captions, and the further columns asked for.
+    """
+
+    key: str
+    video: MediaRef | None
+    audio: MediaRef | None
+    span: Span | None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class Rows:
+    """All samples of a dataset that are there, or those of a selection.
+
+    Picklable; tables are read when they are needed, and the last few kept.
+
+    Args:
+        given: folder, tars or Parquet tables, as ``clipmill split`` takes them.
+        columns: further columns to give, of the dataset or of steps.
+        selection: which samples. Default: all that succeeded.
+        parent: where the sources of virtual clips lie now. Default: where they lay.
+
+    Raises:
+        UserError: there are no samples, a column does not exist, or a selected shard has gone.
+    """
+
+    def __init__(
+        self,
+        given: str | Sequence[str],
+        columns: Sequence[str] = (),
+        selection: Selection | None = None,
+        parent: str | None = None,
+    ) -> None:
+        source = open_source(given, Columns(), as_samples=True, parent=parent)
+        if not isinstance(source, SampleSource):
+            raise InputError(
+                f"{given} holds no samples that could be loaded: give the folder of a dataset, or "
+                "tars. `clipmill download` makes a dataset of a table or a folder of media."
+            )
+        self._source = source
+        names = source.schema().names
+        self._own = [name for name in ("caption", *columns) if name.split(".")[0] in names]
+        others = [name for name in columns if name not in self._own]
+        self._steps = (
+            StepColumns(Dataset(source.place), others) if others and source.place else None
+        )
+        if others and not source.place:
+            raise UserError(f"There is no column {others[0]!r}. Columns: {', '.join(names)}.")
+        self._chosen = _chosen(source, selection) if selection is not None else None
+        self.counts: list[int] = (
+            [file.rows for file in source.files()]
+            if self._chosen is None
+            else [len(keys) for keys in self._chosen]
+        )
+        if not sum(self.counts):
+            what = f"The selection {selection.name!r}" if selection is not None else str(given)
+            raise UserError(f"{what} has no samples to load.")
+        self._kept: OrderedDict[int, pa.Table] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": OrderedDict(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    def row(self, shard: int, place: int) -> Row:
+        """One sample.
+
+        Args:
+            shard: number of its shard.
+            place: its place among the shard's samples that are loaded.
+
+        Raises:
+            InputError: the shard cannot be read any more, or has lost the sample.
+        """
+        with self._lock:
+            table = self._table(shard)
+        (values,) = table.slice(place, 1).to_pylist()
+        refs = [MediaRef(**ref) for ref in values.pop(MEDIA_COLUMN) or ()]
+        sounds = [ref for ref in refs if ref.extension in AUDIO_EXTENSIONS]
+        others = AUDIO_EXTENSIONS | IMAGE_EXTENSIONS
+        pictures = [ref for ref in refs if ref.extension not in others]
+        video = pictures[0] if pictures else None
+        span = values.pop(SPAN_COLUMN, None)
+        return Row(
+            key=values.pop(KEY_COLUMN),
+            video=video,
+            audio=sounds[0] if sounds else video,
+            span=Span.from_row(span) if span else None,
+            values=values,
+        )
+
+    def _table(self, shard: int) -> pa.Table:
+        """What is needed of the samples of one shard."""
+        if shard in self._kept:
+            self._kept.move_to_end(shard)
+            return self._kept[shard]
+        table = self._kept[shard] = self._read(shard)
+        while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > _KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return table
+
+    def _read(self, shard: int) -> pa.Table:
+        whole = self._source.files()[shard].rows
+        rows = self._source.read(Part(shard, 0, whole))
+        made = {KEY_COLUMN: _keys(rows), MEDIA_COLUMN: rows.column(MEDIA_COLUMN)}
+        if SPAN_COLUMN in rows.column_names:
+            made[SPAN_COLUMN] = rows.column(SPAN_COLUMN)
+        for name in self._own:
+            made[name] = column_at(rows, named(name, rows.schema))
+        if self._steps is not None:
+            there = self._source.row_numbers(shard)
+            made |= self._steps.of(self._source.shard_name(shard), there)
+        table = pa.table(made)
+        if self._chosen is None:
+            return table
+        places = {key: place for place, key in enumerate(made[KEY_COLUMN].to_pylist())}
+        wanted = [places.get(key) for key in self._chosen[shard].to_pylist()]
+        if None in wanted:
+            key = self._chosen[shard][wanted.index(None)]
+            raise InputError(
+                f"Sample {key} of the selection is not in shard {self._source.shard_name(shard)} "
+                "any more. Make the selection again with --overwrite."
+            )
+        return table.take(pa.array(wanted, pa.int64()))
+
+
+def _chosen(source: SampleSource, selection: Selection) -> list[pa.Array[Any]]:
+    """Keys of the selected samples of each shard, in its order."""
+    found = {shard: rows.column("key").combine_chunks() for shard, rows in selection.by_shard()}
+    none = pa.array([], pa.string())
+    names = [source.shard_name(number) for number in range(len(source.files()))]
+    if gone := found.keys() - set(names):
+        raise InputError(
+            f"Shard {min(gone)}, which the selection names, has no samples any more. Make the "
+            "selection again with --overwrite."
+        )
+    return [found.get(name, none) for name in names]
+
+
+def _keys(rows: pa.Table) -> Any:
+    if KEY_COLUMN in rows.column_names:
+        return rows.column(KEY_COLUMN)
+    return pa.array(np.arange(rows.num_rows).astype(str))

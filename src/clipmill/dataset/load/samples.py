@@ -1,0 +1,95 @@
+"""Samples by number, decoded: the one place where what fails of a sample is told from bugs."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from clipmill.core.errors import ProcessError, SampleError, StorageError
+from clipmill.dataset.load.media_files import MediaFiles
+from clipmill.dataset.load.options import LoadOptions
+from clipmill.dataset.load.order import Order, choices
+from clipmill.dataset.load.rows import Row, Rows
+from clipmill.dataset.load.view import view
+
+Failure = tuple[str, str, str]
+"""Key of a sample that could not be given, the class of the error, and its message."""
+
+
+class Place(NamedTuple):
+    """One sample of one epoch, by its number in the order's counting."""
+
+    epoch: int
+    number: int
+
+
+class Samples:
+    """Gives samples as arrays. Picklable.
+
+    Args:
+        rows: where they lie.
+        options: what is wanted of them.
+    """
+
+    def __init__(self, rows: Rows, options: LoadOptions) -> None:
+        self.rows = rows
+        self.options = options
+        counts = [count * options.clips_per_sample for count in rows.counts]
+        self.order = Order(
+            counts,
+            batch_size=options.batch_size,
+            mixed=options.mixed,
+            seed=options.seed,
+            drop_last=options.drop_last,
+        )
+        self._files: MediaFiles | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": None}
+
+    def batches(self, rank: int, ranks: int, first: int = 0) -> int:
+        """How many batches a rank gets; see ``Order.batches``."""
+        return self.order.batches(rank, ranks, first)
+
+    def batch(self, epoch: int, number: int) -> list[Place]:
+        """The samples of one batch; see ``Order.batch``."""
+        return [Place(epoch, int(one)) for one in self.order.batch(epoch, number)]
+
+    def load(self, sample: Place) -> dict[str, Any] | Failure:
+        """One sample as arrays, or why there is none.
+
+        Args:
+            sample: which one.
+
+        Raises:
+            SampleError: it cannot be read, and is not to be skipped; names it.
+        """
+        shard, place = self.order.shard_of(sample.number)
+        row = self.rows.row(shard, place // self.options.clips_per_sample)
+        try:
+            return self._viewed(row, sample)
+        except (SampleError, StorageError) as error:
+            error_class = getattr(error, "error_class", "storage")
+            if self.options.on_error == "raise":
+                raise ProcessError(
+                    f"Sample {row.key}: {error.message}. To leave such samples out, give "
+                    "on_error='skip'.",
+                    error_class=error_class,
+                ) from error
+            return row.key, error_class, error.message
+
+    def _viewed(self, row: Row, sample: Place) -> dict[str, Any]:
+        if self._files is None:
+            self._files = MediaFiles(self.options.cache_bytes)
+        options = self.options
+        chance = choices(options.seed, sample.epoch, sample.number)
+        if options.video and row.video is None:
+            raise ProcessError("it has no pictures", error_class="no_video_stream")
+        with ExitStack() as stack:
+            paths = {}
+            for ref in {row.video if options.video else None, row.audio if options.audio else None}:
+                paths[ref] = stack.enter_context(self._files.open(ref)) if ref else None
+            video = paths[row.video] if options.video else None
+            audio = paths[row.audio] if options.audio else None
+            arrays = view(video, audio, row.span, options, chance)
+        return {"key": row.key, **row.values, **arrays}

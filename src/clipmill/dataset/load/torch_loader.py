@@ -1,0 +1,96 @@
+"""The same batches as tensors, decoded by the processes of PyTorch's DataLoader."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from clipmill.dataset.load.loader import batches
+
+if TYPE_CHECKING:
+    from clipmill.dataset.load.loader import Loader
+
+
+class Batches(IterableDataset[Any]):
+    """Batches of one rank; the workers of a DataLoader take turns, so that their order stays.
+
+    Args:
+        loader: whose they are.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        # Workers that live on see here which epoch is next, and where it begins.
+        self._place = multiprocessing.Array("q", 2)
+
+    def begin(self) -> None:
+        """Tell workers where the loader is."""
+        self._place[:] = self._loader.begin()
+
+    def __iter__(self) -> Iterator[Any]:
+        """What this worker has to give of the epoch: pairs of a batch and what it lacks."""
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        self._loader.begin_at(*self._place[:])
+        numbers = self._loader.numbers(worker, workers)
+        samples = self._loader.samples
+        threads = samples.options.threads or (1 if info else None)
+        for batch, failures in batches(samples, self._loader.epoch, numbers, threads):
+            yield None if batch is None else _tensors(batch), failures
+
+
+class TorchLoader(DataLoader[Any]):
+    """Batches of tensors; each iteration over it is one epoch.
+
+    Args:
+        loader: what is loaded.
+        num_workers: processes that decode; 0 for this one.
+        settings: further arguments of ``DataLoader``.
+    """
+
+    def __init__(self, loader: Loader, num_workers: int, settings: Mapping[str, Any]) -> None:
+        self.loader = loader
+        super().__init__(Batches(loader), batch_size=None, num_workers=num_workers, **settings)
+
+    def __len__(self) -> int:
+        """Batches of an epoch that this rank gets."""
+        return len(self.loader)
+
+    def __iter__(self) -> Any:
+        """One epoch, or what is left of one after ``load_state_dict``."""
+        assert isinstance(self.dataset, Batches)
+        self.dataset.begin()
+        for batch, failures in super().__iter__():
+            self.loader.count(failures)
+            if batch is not None:
+                yield batch
+        self.loader.end_epoch()
+
+    def set_epoch(self, epoch: int) -> None:
+        """See ``Loader.set_epoch``."""
+        self.loader.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See ``Loader.state_dict``."""
+        return self.loader.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See ``Loader.load_state_dict``."""
+        self.loader.load_state_dict(state)
+
+
+def _tensors(batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _tensor(value) for name, value in batch.items()}
+
+
+def _tensor(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+        return [torch.from_numpy(one) for one in value]
+    return value

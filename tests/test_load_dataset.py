@@ -1,0 +1,238 @@
+"""What can be loaded: datasets, virtual clips, selections, tars, far storage; and what fails."""
+
+import pickle
+import shutil
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import clipmill
+from clipmill.core.errors import InputError, SampleError, UserError
+from clipmill.demo.media import read_frame_number
+from load_media import FIRST, download, make_videos, videos_in
+
+COUNT = 7
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    return make_videos(tmp_path_factory.mktemp("videos"), COUNT)
+
+
+@pytest.fixture(scope="module")
+def raw(videos, tmp_path_factory):
+    """Seven videos in shards of three."""
+    return download(videos, tmp_path_factory.mktemp("data") / "raw", samples_per_shard=3)
+
+
+@pytest.fixture(scope="module")
+def clips(raw, tmp_path_factory):
+    """Two virtual clips of each video."""
+    output = tmp_path_factory.mktemp("data") / "clips"
+    clips = raw.split(output, detector="stride", stride_seconds=0.5, quiet=True)
+    clips.annotate("picture", quiet=True)
+    return clipmill.open(output)
+
+
+@pytest.fixture
+def copy(raw, tmp_path):
+    """A copy of the dataset that may be damaged."""
+    shutil.copytree(raw.folder.url, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_each_sample_comes_once_with_its_caption(raw):
+    batches = [*raw.loader(frames=2, batch_size=3, shuffle=True)]
+    assert [len(batch["key"]) for batch in batches] == [3, 3, 1]
+    assert sorted(videos_in(batches)) == list(range(COUNT))
+    captions = [caption for batch in batches for caption in batch["caption"]]
+    assert captions == [f"video number {video}" for video in videos_in(batches)]
+
+
+def test_the_order_is_the_datasets_unless_it_is_shuffled(raw):
+    assert videos_in(raw.loader(frames=1)) == list(range(COUNT))
+    loader = raw.loader(frames=1, shuffle=True)
+    epochs = [videos_in(loader) for _ in range(3)]
+    assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert [videos_in(raw.loader(frames=1, shuffle=True))] == epochs[:1]
+
+
+@pytest.mark.parametrize("format", ["files", "parquet", "tfrecord"])
+def test_every_layout_can_be_loaded(videos, tmp_path, format):
+    data = download(videos, tmp_path / "out", format=format)
+    assert videos_in(data.loader(frames=1)) == list(range(COUNT))
+
+
+def test_virtual_clips_are_decoded_from_the_shards_of_their_sources(clips):
+    batches = [*clips.loader(frames=2, batch_size=4, columns=("source_key", "clip_index"))]
+    for batch in batches:
+        for row, frames in enumerate(batch["frames"]):
+            source = batch["source_key"][row]
+            video = 3 * int(source[:5]) + int(source[5:])
+            first = video * FIRST + 6 * int(batch["clip_index"][row])
+            # the middles of two equal parts of a clip of six frames
+            assert [read_frame_number(frame) for frame in frames] == [first + 1, first + 4]
+    assert sum(len(batch["key"]) for batch in batches) == 2 * COUNT
+
+
+def test_columns_of_steps_come_along(clips):
+    (batch,) = clips.loader(frames=1, batch_size=99, columns=("picture.luminance.mean", "url"))
+    expected = clips.table(["picture.luminance.mean"]).column(0).to_numpy()
+    assert np.allclose(batch["picture.luminance.mean"], expected)
+    assert len(batch["url"]) == 2 * COUNT
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("captoin", "Did you mean 'caption'"),
+        ("picture", "Say which field of 'picture'"),
+        ("picture.luminence.mean", "luminance"),
+        ("motion.mean", "`clipmill annotate` with the step 'motion' makes it"),
+    ],
+)
+def test_columns_that_are_not_there_are_told_at_once(clips, name, told):
+    with pytest.raises(UserError, match=told):
+        clips.loader(frames=1, columns=(name,))
+
+
+def test_selections_give_their_samples_alone(clips, raw):
+    selection = clips.select("clip_index = 1", name="seconds", overwrite=True)
+    batches = [*selection.loader(frames=1, batch_size=3, shuffle=True)]
+    keys = [key for batch in batches for key in batch["key"]]
+    assert sorted(keys) == sorted(selection.keys())
+    assert sorted(videos_in(batches)) == list(range(COUNT))
+    unsaved = raw.select("key < '00002'")
+    assert videos_in(unsaved.loader(frames=1)) == list(range(6))
+    with pytest.raises(UserError, match="has no samples to load"):
+        raw.select("false").loader(frames=1)
+
+
+def test_bare_tars_and_globs_can_be_loaded(copy):
+    for table in copy.glob("*.parquet"):
+        table.unlink()
+    loader = clipmill.load(f"{copy}/*.tar", frames=1, columns=("url",))
+    assert videos_in(loader) == list(range(COUNT))
+    loader = clipmill.load([str(copy / "00001.tar"), str(copy / "00002.tar")], frames=1)
+    assert videos_in(loader) == [3, 4, 5, 6]
+
+
+def test_far_storage_is_read_by_ranges_and_kept(raw, monkeypatch):
+    memory = fsspec.filesystem("memory")
+    memory.put(raw.folder.url, "/load", recursive=True)
+    asked = []
+    read = type(memory).cat_file
+
+    def spy(self, path, start=None, end=None, **options):
+        if path.endswith(".tar"):
+            asked.append((path, start, end))
+        return read(self, path, start, end, **options)
+
+    monkeypatch.setattr(type(memory), "cat_file", spy)
+    loader = clipmill.load("memory://load", frames=1, shuffle=True, clips_per_sample=2, threads=1)
+    assert sorted(videos_in(loader)) == sorted([*range(COUNT)] * 2)
+    assert len(asked) == len(set(asked)) == COUNT
+    sizes = {place["mp4"]["size"] for place in raw.table(["media"]).column(0).to_pylist()}
+    assert {end - start for _, start, end in asked} == sizes
+    memory.rm("/load", recursive=True)
+
+
+def test_samples_that_cannot_be_read_are_left_out_and_counted_or_raised(copy):
+    place = pq.read_table(copy / "00001.parquet").column("media")[0].as_py()["mp4"]
+    with (copy / "00001.tar").open("r+b") as tar:
+        tar.seek(place["offset"])
+        tar.write(bytes(place["size"]))
+    loader = clipmill.load(copy, frames=1, batch_size=3)
+    assert videos_in(loader) == [0, 1, 2, 4, 5, 6]
+    assert loader.failures.total() == 1
+    ((key, error_class, message),) = loader.last_failures
+    assert (key, error_class) == ("000010", *loader.failures)
+    assert message
+    with pytest.raises(SampleError, match=r"Sample 000010: .*on_error='skip'"):
+        [*clipmill.load(copy, frames=1, on_error="raise")]
+
+
+def test_a_truncated_or_vanished_tar_costs_the_samples_that_lay_there(copy):
+    with (copy / "00000.tar").open("r+b") as tar:
+        tar.truncate(tar.seek(0, 2) // 2)
+    loader = clipmill.load(copy, frames=1)
+    (copy / "00001.tar").unlink()
+    found = videos_in(loader)
+    assert found[-1] == 6
+    assert set(found).isdisjoint({2, 3, 4, 5})
+    assert set(loader.failures) == {"truncated", "media_gone"}
+
+
+def test_sources_that_moved_are_found_where_they_are_said_to_be(clips, raw, tmp_path):
+    shutil.copytree(raw.folder.url, tmp_path / "moved")
+    shutil.copytree(clips.folder.url, tmp_path / "clips")
+    elsewhere = clipmill.open(tmp_path / "clips")
+    loader = elsewhere.loader(frames=1, parent=str(tmp_path / "moved"))
+    assert len(videos_in(loader)) == 2 * COUNT
+    with pytest.raises(InputError, match="parent"):
+        elsewhere.loader(frames=1, parent=str(tmp_path / "nowhere"))
+
+
+def test_what_is_no_dataset_is_refused(videos, tmp_path):
+    with pytest.raises(UserError, match="samples that could be loaded"):
+        clipmill.load(videos, frames=1)
+    with pytest.raises(UserError):
+        clipmill.load(tmp_path / "nothing", frames=1)
+
+
+def test_ranks_share_an_epoch_and_a_state_resumes_it(raw):
+    settings = {"frames": 1, "batch_size": 2, "shuffle": True, "ranks": 3}
+    shared = [batch for rank in range(3) for batch in raw.loader(rank=rank, **settings)]
+    assert sorted(videos_in(shared)) == list(range(COUNT))
+    loader = raw.loader(frames=1, batch_size=2, shuffle=True)
+    steps = iter(loader)
+    before = [next(steps), next(steps)]
+    state = pickle.loads(pickle.dumps(loader.state_dict()))
+    resumed = raw.loader(frames=1, batch_size=2, shuffle=True)
+    resumed.load_state_dict(state)
+    assert sorted(videos_in([*before, *resumed])) == list(range(COUNT))
+    assert videos_in(resumed) == videos_in(_at_epoch(raw, 1))
+    with pytest.raises(UserError, match="batch_size 2 then, 3 now"):
+        raw.loader(frames=1, batch_size=3, shuffle=True).load_state_dict(state)
+
+
+def _at_epoch(data, epoch):
+    loader = data.loader(frames=1, batch_size=2, shuffle=True)
+    loader.set_epoch(epoch)
+    return loader
+
+
+def test_a_look_at_the_first_batch_takes_nothing_from_the_epoch(raw):
+    loader = raw.loader(frames=1, batch_size=2)
+    next(iter(loader))
+    assert videos_in(loader) == list(range(COUNT))
+
+
+def test_pictures_of_several_sizes_are_a_list(tmp_path):
+    make_videos(tmp_path / "v", 1)
+    make_videos(tmp_path / "v" / "w", 1, width=160)
+    data = download(tmp_path / "v", tmp_path / "out")
+    (batch,) = data.loader(frames=2)
+    assert [frames.shape for frames in batch["frames"]] == [(2, 96, 128, 3), (2, 96, 160, 3)]
+    (batch,) = data.loader(frames=2, size=64)
+    assert batch["frames"].shape == (2, 2, 64, 64, 3)
+
+
+def test_vectors_and_numbers_become_arrays(tmp_path, videos):
+    table = pa.table({
+        "url": [str(videos / f"{video:02}.mp4") for video in range(3)],
+        "embedding": [[float(video), 1.0] for video in range(3)],
+        "likes": [1, None, 3],
+        "tags": [["a"], [], ["b", "c"]],
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "t.parquet")
+    data = download(tmp_path / "t.parquet", tmp_path / "out")
+    (batch,) = data.loader(frames=1, columns=("embedding", "likes", "tags"))
+    assert batch["embedding"].tolist() == [[0, 1], [1, 1], [2, 1]]
+    assert batch["likes"][[0, 2]].tolist() == [1, 3]
+    assert np.isnan(batch["likes"][1])
+    assert batch["tags"] == [["a"], [], ["b", "c"]]

@@ -1,0 +1,72 @@
+"""Tensors from PyTorch's DataLoader: the same batches, whatever the number of processes."""
+
+import sys
+
+import pytest
+
+from clipmill.core.errors import MissingExtra
+from load_media import download, make_videos, videos_in
+
+torch = pytest.importorskip("torch")
+COUNT = 11
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("load")
+    return download(make_videos(folder / "videos", COUNT), folder / "raw", samples_per_shard=4)
+
+
+def keys(batches):
+    return [batch["key"] for batch in batches]
+
+
+@pytest.fixture(scope="module")
+def plain(raw):
+    """Keys of the batches of two epochs, as the plain loader gives them."""
+    loader = raw.loader(frames=2, batch_size=2, shuffle=True)
+    return [keys(loader), keys(loader)]
+
+
+@pytest.mark.parametrize("settings", [
+    {"num_workers": 0}, {"num_workers": 2}, {"num_workers": 3, "persistent_workers": True},
+    {"num_workers": 8, "prefetch_factor": 1},
+])  # fmt: skip
+def test_the_batches_are_the_same_with_any_number_of_workers(raw, plain, settings):
+    loader = raw.loader(frames=2, batch_size=2, shuffle=True).torch(**settings)
+    assert isinstance(loader, torch.utils.data.DataLoader)
+    assert isinstance(loader.dataset, torch.utils.data.IterableDataset)
+    assert len(loader) == 6
+    batches = [*loader]
+    assert batches[0]["frames"].dtype == torch.uint8
+    assert batches[0]["frames"].shape == (2, 2, 96, 128, 3)
+    assert sorted(videos_in([{"frames": b["frames"].numpy()} for b in batches])) == list(
+        range(COUNT)
+    )
+    assert [keys(batches), keys(loader)] == plain
+
+
+def test_an_epoch_is_resumed_with_another_number_of_workers(raw, plain):
+    first = raw.loader(frames=2, batch_size=2, shuffle=True).torch(num_workers=3)
+    first.set_epoch(1)
+    steps = iter(first)
+    before = [next(steps)["key"] for _ in range(4)]
+    state = first.state_dict()
+    second = raw.loader(frames=2, batch_size=2, shuffle=True).torch(num_workers=2)
+    second.load_state_dict(state)
+    assert before + keys(second) == plain[1]
+
+
+def test_samples_left_out_by_workers_are_counted(raw):
+    loader = raw.loader(frames=99, fps=12, short="fail", batch_size=2).torch(num_workers=2)
+    assert [*loader] == []
+    assert loader.loader.failures == {"too_short": COUNT}
+
+
+def test_without_pytorch_it_is_said_how_to_install_it(raw, monkeypatch):
+    loader = raw.loader(frames=2)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r'pip install "clipmill\[torch\]"'):
+        loader.torch()

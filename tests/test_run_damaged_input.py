@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
+import tarfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +13,9 @@ import pytest
 
 import clipmill
 from clipmill.core.errors import InputError
+from clipmill.run.recipe import load_recipe
 from clipmill.run.retry import retry_dataset
+from clipmill.run.runner import run_recipe
 
 HERE = {"allow_private_addresses": True, "workers": 1, "quiet": True}
 GROUP_ROWS = 5
@@ -102,6 +106,74 @@ def test_a_checksum_that_does_not_match_is_damage_too(urls, tmp_path):
     data = clipmill.download(path, tmp_path / "out", **HERE)
     lost = [row["key"] for row in data.table().to_pylist() if row["error_class"] == "damaged_input"]
     assert lost == [f"000000{number}" for number in range(10, 15)]
+
+
+def bare_tar(path, media, keys, *, also=("txt",)):
+    """A tar of videos with captions; the offsets of the headers of all members."""
+    with tarfile.open(path, "w") as tar:
+        for key in keys:
+            for extension in ("mp4", *also):
+                data = (media / "a.mp4").read_bytes() if extension == "mp4" else key.encode()
+                member = tarfile.TarInfo(f"{key}.{extension}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    with tarfile.open(path) as tar:
+        return {member.name: member.offset for member in tar}
+
+
+@pytest.mark.parametrize(
+    ("broken", "lost"),
+    [("c.mp4", "c"), ("c.txt", "c"), ("cut", "fg"), ("a.mp4", "a"), ("c.mp4 e.txt", "cde")],
+)
+def test_what_is_lost_of_a_damaged_tar_is_one_row_and_all_others_are_done(
+    media, tmp_path, broken, lost
+):
+    path = tmp_path / "videos.tar"
+    offsets = bare_tar(path, media, "abcdefg")
+    data = bytearray(path.read_bytes())
+    if broken == "cut":
+        del data[offsets["f.mp4"] + 2000 :]
+    for name in broken.split() if broken != "cut" else ():
+        data[offsets[name] + 150] ^= 1  # in its checksum
+    path.write_bytes(data)
+    made = clipmill.download(path, tmp_path / "out", **HERE)
+    rows = made.table(["caption", "status", "error_class", "error_message"]).to_pylist()
+    done = [row["caption"] for row in rows if row["status"] == "success"]
+    assert done == [key for key in "abcdefg" if key not in lost]
+    failed = [row for row in rows if row["status"] != "success"]
+    assert {row["error_class"] for row in failed} == {"damaged_input"}
+    wrong = "cut short" if broken == "cut" else "not a readable tar, at byte"
+    assert all(f"videos.tar is {wrong}" in row["error_message"] for row in failed)
+    clips = made_of(path, tmp_path / "clips")
+    assert [row["status"] for row in clips] == [row["status"] for row in rows]
+
+
+def made_of(path, output):
+    recipe = {"source": {"path": str(path)}, "split": {"detector": "whole"}}
+    run_recipe(load_recipe({**recipe, "write": {"to": str(output)}}), quiet=True)
+    return clipmill.open(output).sources().to_pylist()
+
+
+def test_media_of_a_peers_shard_that_are_lost_are_so_for_their_rows_alone(media, tmp_path):
+    """Its table does not tell where media lie; rows are not fetched again behind one's back."""
+    path = tmp_path / "00000.tar"
+    place = bare_tar(path, media, "abcde")["d.mp4"]
+    data = bytearray(path.read_bytes())
+    data[place + 150] ^= 1
+    path.write_bytes(data)
+    columns = {"key": list("abcde"), "url": [f"http://localhost:9/{key}" for key in "abcde"]}
+    pq.write_table(pa.table({**columns, "status": ["success"] * 5}), tmp_path / "00000.parquet")
+    rows = clipmill.download(tmp_path, tmp_path / "out", **HERE).table().to_pylist()
+    classes = [row["error_class"] for row in rows]
+    assert classes == [None, None, None, "damaged_input", None]
+
+
+def test_a_tar_of_which_nothing_can_be_read_is_refused(media, tmp_path):
+    path = tmp_path / "videos.tar"
+    bare_tar(path, media, "a")
+    path.write_bytes(path.read_bytes()[:1500])
+    with pytest.raises(InputError, match="cut short"):
+        clipmill.download(path, tmp_path / "out", **HERE)
 
 
 def test_every_broken_file_of_many_is_told_before_anything_is_written(urls, tmp_path):

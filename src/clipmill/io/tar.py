@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple
 
-from clipmill.core.errors import InputError
+from clipmill.core.errors import DamagedInput, InputError
 from clipmill.io.append import AppendFile
 from clipmill.io.byte_reader import ByteReader
 from clipmill.io.tar_header import (
@@ -137,6 +137,7 @@ class TarReader:
 
     def __init__(self, source: str | os.PathLike[str] | IO[bytes]) -> None:
         self._bytes = ByteReader(source)
+        self._position = 0
         try:
             self._check_start()
         except BaseException:
@@ -164,11 +165,24 @@ class TarReader:
         """Regular files in the order they lie, up to the end mark (or the end, if it has none).
 
         Raises:
-            InputError: the tar is damaged, or cut short within a member.
+            DamagedInput: the tar is damaged, or cut short within a member.
         """
-        position = 0
+        return self._members(0)
+
+    def after_damage(self) -> Iterator[TarMember]:
+        """Those that lie behind the damage that the last walk has come upon."""
+        start = self._position + BLOCK_BYTES
+        for position in range(start, self._bytes.size, SMALL_BYTES):
+            blocks = self._bytes.read(position, SMALL_BYTES)
+            for within in range(0, len(blocks), BLOCK_BYTES):
+                if _is_header(blocks[within : within + BLOCK_BYTES]):
+                    return self._members(position + within)
+        return iter(())
+
+    def _members(self, position: int) -> Iterator[TarMember]:
         named: dict[str, str] = {}  # pax records and GNU names that hold for the next member
         everywhere: dict[str, str] = {}
+        self._position = position
         while position < self._bytes.size:
             block = self._bytes.read(position, BLOCK_BYTES)
             if block == ZERO_BLOCK:
@@ -184,9 +198,11 @@ class TarReader:
             named.clear()
             if member is not None:
                 if member.offset + member.size > self._bytes.size:
+                    self._position = self._bytes.size  # there is nothing behind it
                     raise self._cut_short(member.name, member.offset + member.size)
                 yield member
                 position += member.size + padding(member.size)
+            self._position = position
 
     def read(self, member: TarMember) -> bytes:
         """A member's bytes."""
@@ -238,11 +254,11 @@ class TarReader:
         except ValueError as error:
             raise self._damaged(position, f"member {name!r}: {error}") from error
 
-    def _damaged(self, position: int, why: object) -> InputError:
-        return InputError(f"{self._bytes.name} is not a readable tar, at byte {position}: {why}.")
+    def _damaged(self, position: int, why: object) -> DamagedInput:
+        return DamagedInput(f"{self._bytes.name} is not a readable tar, at byte {position}: {why}.")
 
-    def _cut_short(self, what: str, end: int) -> InputError:
-        return InputError(
+    def _cut_short(self, what: str, end: int) -> DamagedInput:
+        return DamagedInput(
             f"{self._bytes.name} is cut short: {what} would end at byte {end}, but the file has "
             f"only {self._bytes.size}. Fetch or write it again."
         )
@@ -261,6 +277,14 @@ class TarReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _is_header(block: bytes) -> bool:
+    """Whether a block begins a member; headers of the oldest tars are not told from data."""
+    try:
+        return block[257:262] == b"ustar" and bool(parse_header(block))
+    except ValueError:
+        return False
 
 
 def iter_members(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[TarMember]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from clipmill.core.errors import InputError
+from clipmill.core.errors import DamagedInput, InputError
 from clipmill.core.redact import redact_url
 from clipmill.io.tar import TarMember, TarReader
-from clipmill.io.tar_samples import tar_samples
+from clipmill.io.tar_samples import TarSample, whole_samples
 from clipmill.sources.base import InputFile
 from clipmill.sources.row_media import Refs
 from clipmill.sources.shard_media import tar_refs
@@ -20,7 +20,8 @@ from clipmill.sources.table_json import merge_types, plain_types, table_of_rows
 _TYPED_ROWS = 1000
 _MAX_MEMBER_BYTES = 64 << 20
 
-Samples = list[tuple[str, dict[str, TarMember]]]
+# What is lost stands for one row, however many there were.
+Samples = list[TarSample | DamagedInput]
 
 
 class BareTar:
@@ -30,7 +31,7 @@ class BareTar:
         url: path or fsspec URL of the tar.
 
     Raises:
-        InputError: it is compressed, cut short, or no tar.
+        InputError: it is compressed, no tar, or damaged so that nothing in it can be read.
     """
 
     def __init__(self, url: str) -> None:
@@ -48,11 +49,12 @@ class BareTar:
         facts = look_at(self._url)
         samples = self._walked()
         self.file = InputFile(self._url, len(samples), facts.size, facts.version)
-        self.has_text = any("txt" in members for _, members in samples)
+        self.has_text = any("txt" in members for _, members in _whole(samples))
         types: dict[str, pa.DataType] = {}
         with reading(self._url), TarReader(self._url) as tar:
             for start in range(0, len(samples), _TYPED_ROWS):
-                rows = [self._row(tar, *one) for one in samples[start : start + _TYPED_ROWS]]
+                some = _whole(samples[start : start + _TYPED_ROWS])
+                rows = [self._row(tar, *one) for one in some]
                 merge_types(types, table_of_rows(rows).schema)
         self.schema = plain_types(types)
         self.forget()
@@ -62,26 +64,46 @@ class BareTar:
         self._samples = None
 
     def with_media(self) -> list[int]:
-        """Numbers of the samples that have media; video2dataset's failures have only texts."""
-        samples = enumerate(self._walked())
-        return [number for number, (_, members) in samples if tar_refs(self._url, members)]
+        """Numbers of the samples that have media, and of what is lost.
+
+        Failures of video2dataset have only texts.
+        """
+        return [
+            number
+            for number, one in enumerate(self._walked())
+            if isinstance(one, DamagedInput) or tar_refs(self._url, one[1])
+        ]
 
     def _walked(self) -> Samples:
         if self._samples is None:
             with reading(self._url), TarReader(self._url) as tar:
-                self._samples = list(tar_samples(tar))
+                samples = list(whole_samples(tar))
+            if samples and not _whole(samples):
+                raise next(one for one in samples if isinstance(one, DamagedInput))
+            self._samples = samples
         return self._samples
 
-    def read(self, start: int, count: int, schema: pa.Schema) -> tuple[pa.Table, list[Refs]]:
-        """Columns of some samples with the types settled over all shards, and where media lie."""
+    def _some(self, start: int, count: int) -> list[TarSample]:
         samples = self._walked()[start : start + count]
+        for one in samples:
+            if isinstance(one, DamagedInput):
+                raise one
+        return _whole(samples)
+
+    def read(self, start: int, count: int, schema: pa.Schema) -> tuple[pa.Table, list[Refs]]:
+        """Columns of some samples with the types settled over all shards, and where media lie.
+
+        Raises:
+            DamagedInput: one of them is lost.
+        """
+        samples = self._some(start, count)
         with reading(self._url), TarReader(self._url) as tar:
             rows = [self._row(tar, *sample) for sample in samples]
         return table_of_rows(rows, schema), [tar_refs(self._url, members) for _, members in samples]
 
     def texts(self, start: int, count: int) -> list[str | None]:
         """Captions of some samples."""
-        samples = self._walked()[start : start + count]
+        samples = self._some(start, count)
         with reading(self._url), TarReader(self._url) as tar:
             return [self._text(tar, members.get("txt")) for _, members in samples]
 
@@ -110,3 +132,7 @@ class BareTar:
                 "too many for text."
             )
         return tar.read(member).decode("utf-8", errors="replace")
+
+
+def _whole(samples: Samples) -> list[TarSample]:
+    return [one for one in samples if not isinstance(one, DamagedInput)]

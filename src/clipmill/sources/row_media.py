@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pyarrow as pa
 
+from clipmill.core.errors import DamagedInput
 from clipmill.sources.base import MEDIA_TYPE, media_ref
 from clipmill.sources.streams import is_http, is_local
 from clipmill.sources.table_format import extension_of
@@ -23,10 +24,12 @@ class RowMedia(NamedTuple):
     Args:
         refs: where they lie; empty when they are not there to be used.
         url: where they may be fetched, when the row names a place that is not its dataset's own.
+        damage: of the file that they should lie in, when they are not found there.
     """
 
     refs: Refs
     url: str | None = None
+    damage: DamagedInput | None = None
 
 
 class OwnFolder:

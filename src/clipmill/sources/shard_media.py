@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clipmill.core.errors import DamagedInput
 from clipmill.core.media_names import (
     AUDIO_EXTENSIONS,
     IMAGE_EXTENSIONS,
@@ -16,7 +17,7 @@ from clipmill.core.media_names import (
     VIDEO_EXTENSIONS,
 )
 from clipmill.io.tar import TarMember, TarReader
-from clipmill.io.tar_samples import split_name, tar_samples
+from clipmill.io.tar_samples import split_name, whole_samples
 from clipmill.sources.base import media_ref
 from clipmill.sources.folder_kind import list_folder
 from clipmill.sources.row_media import OwnFolder, Refs, RowMedia, with_file
@@ -109,8 +110,10 @@ class TableMedia:
             elif cells:
                 found = _cell_media(self._table, file, cells, self._own)
             else:
-                by_key = self._by_key()
-                found = [RowMedia(by_key.get(str(row.get("key")), [])) for row in rows]
+                by_key, damage = self._by_key()
+                lost = RowMedia([], damage=damage)
+                keys = [str(row.get("key")) for row in rows]
+                found = [RowMedia(by_key[key]) if key in by_key else lost for key in keys]
         return [
             media if row.get("status") in (None, "success") else RowMedia([])
             for row, media in zip(rows, found, strict=True)
@@ -135,22 +138,27 @@ class TableMedia:
         """A file of the shard's folder; keys and links come with the dataset and may lead away."""
         return self._own.file(f"{(self._folder or '').rpartition('/')[2]}/{name}")
 
-    def _by_key(self) -> dict[str, Refs]:
-        """References by key, where the table does not tell: one walk over headers or names."""
+    def _by_key(self) -> tuple[dict[str, Refs], DamagedInput | None]:
+        """References by key, where the table does not tell: one walk over headers or names.
+
+        Also what is wrong with the tar, if anything.
+        """
         if self._archive and self._archive.endswith(".tar"):
             with reading(self._archive), TarReader(self._archive) as tar:
-                samples = list(tar_samples(tar))
+                samples = list(whole_samples(tar))
             found = {
-                key.rpartition("/")[2]: tar_refs(self._archive, members) for key, members in samples
+                one[0].rpartition("/")[2]: tar_refs(self._archive, one[1])
+                for one in samples
+                if not isinstance(one, DamagedInput)
             }
-            return found
+            return found, next((one for one in samples if isinstance(one, DamagedInput)), None)
         by_key: dict[str, Refs] = {}
         for entry in list_folder(self._folder) if self._folder else []:
             name = split_name(entry.name)
             if name and name[1] in _KNOWN_EXTENSIONS:
                 path = self._own_file(entry.name)
                 by_key.setdefault(name[0], []).extend([media_ref(path, name[1])] if path else [])
-        return {key: in_order(refs) for key, refs in by_key.items()}
+        return {key: in_order(refs) for key, refs in by_key.items()}, None
 
 
 def _is_medium(field: pa.Field[Any], schema: pa.Schema) -> bool:

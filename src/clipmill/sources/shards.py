@@ -90,7 +90,11 @@ class ShardSource(Source):
         return self._plan().schema
 
     def read(self, part: Part) -> pa.Table:
-        """Rows of one part of one shard."""
+        """Rows of one part of one shard.
+
+        Raises:
+            DamagedInput: media of one of them are lost.
+        """
         shape = self._plan()
         shard, number = self._shards[part.file], self._numbers[part.file]
         if shard.table is None:
@@ -101,6 +105,8 @@ class ShardSource(Source):
             return self._shaped(shape, rows, texts, media, tar.file.url, part)
         rows = self._of_table(shard.table, Part(number, part.start, part.count), shape.needed)
         media = self._media(part.file, shard)[part.start : part.start + part.count]
+        if damage := next((one.damage for one in media if one.damage), None):
+            raise damage
         return self._shaped(shape, rows, [None] * part.count, media, shard.table, part)
 
     def _of_table(self, url: str, part: Part, names: Sequence[str]) -> pa.Table:

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+import clipmill
 from clipmill.core.errors import DownloadError, RunError, UserError
 from clipmill.fetch.base import FetchRequest
 from clipmill.fetch.http import HttpFetcher
@@ -129,6 +130,24 @@ def test_unreadable_cookies_and_impossible_proxies_are_the_users_error(tmp_path)
     with pytest.raises(UserError, match="proxy") as raised:
         asyncio.run(go(proxy="socks5://me:secret@host:1"))
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"a.org\tFALSE\t/\tFALSE\t0\tsession\ts3c\x01ret", r"\('\\x01'\) in line 3"),
+        (b"a.org\tFALSE\t/\tFALSE\t0\tsession\t\x1bs3cret", r"\('\\x1b'\) in line 3"),
+        (b"a.org\tFALSE\t/\tFALSE\t0\tsession\ts3cr\xe9t", "cannot be read: .*utf-8"),
+    ],
+)
+def test_cookies_that_no_request_may_carry_are_refused_up_front(tmp_path, line, message):
+    path = tmp_path / "cookies.txt"
+    path.write_bytes(b"# Netscape HTTP Cookie File\r\n\r\n" + line + b"\r\n")
+    rows = [{"url": "http://127.0.0.1:9/a.mp4"}]
+    with pytest.raises(UserError, match=message) as raised:
+        clipmill.download(rows, tmp_path / "out", cookies_file=str(path), quiet=True)
+    assert "s3c" not in str(raised.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_errors_survive_the_way_between_processes(tmp_path):

@@ -9,7 +9,6 @@ import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from http.cookiejar import CookieJar, LoadError, MozillaCookieJar
 
 import aiohttp
 from yarl import URL
@@ -18,6 +17,7 @@ from clipmill.core.errors import DownloadError, UserError
 from clipmill.core.redact import plain_text, redact_url
 from clipmill.fetch.addresses import ForbiddenAddressError, GuardedResolver, check_host
 from clipmill.fetch.base import MAX_URL_CHARACTERS
+from clipmill.fetch.cookies import cookie_jar
 from clipmill.fetch.failures import failure, is_retryable_status
 from clipmill.fetch.manners import Effort, parse_retry_after
 from clipmill.fetch.options import FetchOptions
@@ -90,7 +90,8 @@ class HttpClient:
     def __init__(self, options: FetchOptions) -> None:
         self._options = options
         self._own_headers = options.header_values()
-        self._cookies = _load_cookies(options.cookies_file)
+        cookies = options.cookies_file
+        self._cookies = None if cookies is None else cookie_jar(cookies)
         self._proxy = _read_proxy(options.proxy_url())
         # Behind a proxy all connections go to the proxy, whose address is the user's own choice.
         allow_private = options.allow_private_addresses or self._proxy is not None
@@ -222,24 +223,9 @@ def check_access(options: FetchOptions) -> None:
     Raises:
         UserError: what is wrong with it.
     """
-    _load_cookies(options.cookies_file)
+    if options.cookies_file is not None:
+        cookie_jar(options.cookies_file)
     _read_proxy(options.proxy_url())
-
-
-def _load_cookies(path: str | None) -> CookieJar | None:
-    if path is None:
-        return None
-    jar = MozillaCookieJar(path)
-    try:
-        jar.load(ignore_discard=True, ignore_expires=True)
-    except (OSError, LoadError) as error:
-        raise UserError(
-            f"The cookies file {path} cannot be read: {error}. "
-            "Export it from a browser in the Netscape format (cookies.txt)."
-        ) from error
-    for cookie in jar:
-        cookie.expires = cookie.expires or None  # browsers write 0 for "as long as I am open"
-    return jar
 
 
 def _read_proxy(text: str | None) -> URL | None:

@@ -19,11 +19,12 @@ from clipmill.fetch.addresses import check_host
 from clipmill.fetch.allowance import Allowance
 from clipmill.fetch.base import Budget, Fetched, Fetcher, FetchRequest
 from clipmill.fetch.client import parse_http_url
+from clipmill.fetch.cookies import read_cookies
 from clipmill.fetch.failures import A_LATER_RUN_SECONDS, failure
 from clipmill.fetch.manners import Effort, Slots, with_retries
 from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.sites_child import ChildDied, SitesChild
-from clipmill.fetch.sites_options import downloader_params, read_cookies
+from clipmill.fetch.sites_options import downloader_params
 from clipmill.fetch.sniff import HEAD_BYTES, Sniffed, sniff
 from clipmill.fetch.target import disk_trouble
 
@@ -49,9 +50,10 @@ class SitesFetcher(Fetcher):
 
     def __init__(self, options: FetchOptions) -> None:
         self._options = options
+        cookies = options.cookies_file
         self._setup = {
             "params": downloader_params(options),
-            "cookies": read_cookies(options.cookies_file),
+            "cookies": cookies and read_cookies(cookies),
             "allow_private_addresses": options.allow_private_addresses,
             "proxy_host": urlsplit(options.proxy_url() or "").hostname,
         }

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http.cookiejar import LoadError, MozillaCookieJar
-from pathlib import Path
 from typing import Any
 
-from clipmill.core.errors import RecipeError, UserError
+from clipmill.core.errors import RecipeError
 from clipmill.core.registry import nearest
 from clipmill.fetch.options import DEFAULT_USER_AGENT, FetchOptions
 
@@ -85,21 +83,3 @@ def downloader_params(options: FetchOptions) -> dict[str, Any]:
             **params.get("http_headers", {}),
         }
     return params
-
-
-def read_cookies(path: str | None) -> str | None:
-    """The text of a cookies file, found to be readable.
-
-    Raises:
-        UserError: it is not.
-    """
-    if path is None:
-        return None
-    try:
-        MozillaCookieJar(path).load(ignore_discard=True)
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, LoadError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"The cookies file {path} cannot be read: {error}. "
-            "Export it from a browser in the Netscape format (cookies.txt)."
-        ) from error

@@ -147,6 +147,10 @@ class ShardFormat(ABC):
     """Files and folders of the whole dataset that ``conclude`` writes."""
     members_are_columns: ClassVar[bool] = False
     """Whether media and columns share their names, so that none may be called like the other."""
+    same_members: ClassVar[bool] = False
+    """Whether all samples must have members of the same names, so that no container may differ."""
+    max_shard_bytes: ClassVar[int | None] = None
+    """Bytes of media that a file of the layout can hold; what is more goes to further volumes."""
     needs: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Optional modules it writes with, each with the extra of clipmill that brings it."""
 

@@ -153,6 +153,11 @@ def _check_layout(written: ShardLayout) -> None:
         )
     layout: ShardFormat = load("clipmill.formats", written.format)()
     check_installed(layout.needs, used_by=f"format {layout.name!r}")
+    if layout.same_members and ORIGINAL in extensions:
+        raise RecipeError(
+            f"Format {layout.name!r} needs files of the same kind in every sample, so "
+            f"encode_formats cannot be {ORIGINAL!r}: name a container, such as video=mp4."
+        )
 
 
 def _check_codecs(recipe: Recipe) -> None:

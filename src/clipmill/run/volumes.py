@@ -21,7 +21,8 @@ class Volumes:
         layout: the shard format.
         staging: folder the writers write in.
         shard: shard name.
-        limit: bytes of media a volume may reach; None for one volume.
+        limit: bytes of media a volume may reach, if the layout can hold as much; None for one
+            volume, if it can.
         positions: where earlier writers stood, per volume name, to go on from there.
     """
 
@@ -37,7 +38,7 @@ class Volumes:
         self._layout = layout
         self._staging = staging
         self._shard = shard
-        self._limit = limit
+        self._limit = min(filter(None, (limit, layout.max_shard_bytes)), default=None)
         self._writers: list[ShardWriter] = []
         self._positions: dict[str, int] = {}
         for name in positions or [shard]:

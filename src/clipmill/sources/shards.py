@@ -28,7 +28,7 @@ from clipmill.sources.table_format import extension_of
 from clipmill.sources.tables import PLANNING_THREADS, Tables
 
 _log = logging.getLogger(__name__)
-_ARCHIVES = (".tar", ".tfrecord")
+_ARCHIVES = (".tar", ".tfrecord", ".mds")
 _LANCE = "dataset.lance"
 
 

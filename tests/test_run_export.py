@@ -1,8 +1,11 @@
 """Exports of selections: which rows come, in which order, and what comes along of steps."""
 
+import io
 import json
 import shutil
+import tarfile
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +14,7 @@ import clipmill
 from clipmill.core.errors import InputError, OutputError, RecipeError
 from clipmill.dataset.selection import SELECTIONS_FOLDER
 from clipmill.demo.media import make_video
+from clipmill.run import shard_columns
 from select_data import FLOAT, MOTION, motion, write_cells
 
 PICTURE = pa.schema([("luminance", pa.struct([("mean", FLOAT), ("values", pa.list_(FLOAT))]))])
@@ -82,6 +86,78 @@ def test_columns_are_chosen_by_step_column_or_field(clips, tmp_path):
     assert carried("e", None) == ["motion_mean", "picture_luminance_mean"]
     with pytest.raises(InputError, match="no column 'motoin' of a step"):
         clips.export(tmp_path / "f", columns="motoin", quiet=True)
+
+
+FLOW_KEYS = {
+    *("mean_optical_flow_magnitude", "mean_optical_flow_magnitude_per_frame"),
+    *("optical_flow_fps", "optical_flow_downsample_size", "optical_flow_dtype"),
+}
+"""What video2dataset's stage optical_flow writes into the JSON of a sample."""
+
+
+@pytest.fixture(scope="module")
+def flows(split, tmp_path_factory):
+    pytest.importorskip("cv2")
+    folder = tmp_path_factory.mktemp("flow") / "clips"
+    shutil.copytree(split, folder)
+    clips = clipmill.open(folder)
+    clips.annotate({"flow": {"fps": 10, "dtype": "fp32"}}, quiet=True)
+    return clips
+
+
+@pytest.mark.parametrize("layout", ["webdataset", "files", "parquet"])
+def test_flow_becomes_npy_files_with_the_keys_of_video2dataset(flows, tmp_path, layout):
+    made = flows.export(tmp_path / "out", columns="flow", format=layout, quiet=True)
+    assert {row["status"] for row in rows(made, "status")} == {"success"}
+    cells = {row["key"]: row for row in flows.table(["key", "flow"]).to_pylist()}
+    for key, cell in cells.items():
+        sample = made.sample(key)
+        assert sample["npy"] == cell["flow"]["npy"]
+        array = np.load(io.BytesIO(sample["npy"]), allow_pickle=False)
+        assert (array.shape, array.dtype) == ((3, 16, 22, 2), np.float32)
+        assert sample.keys() >= FLOW_KEYS
+    assert "flow_npy" not in made.schema(made.shards[0]).names
+    if layout == "files":
+        told = json.loads((tmp_path / "out" / "00000" / "000000_00000.json").read_text())
+        assert told.keys() >= FLOW_KEYS
+        assert told["optical_flow_dtype"] == "fp32"
+        assert told["optical_flow_downsample_size"] == [16, 22]
+        assert "npy" not in told
+    if layout == "webdataset":
+        with tarfile.open(tmp_path / "out" / "00000.tar") as tar:
+            names = [name.partition(".")[2] for name in tar.getnames()]
+        assert names == ["mp4", "npy", "json"] * 4
+
+
+def test_by_default_numbers_of_the_flow_come_along_and_no_arrays(flows, tmp_path):
+    made = flows.export(tmp_path / "out", quiet=True)
+    names = set(made.schema(made.shards[0]).names)
+    plain = ("mean_optical_flow_magnitude", "optical_flow_fps", "optical_flow_dtype")
+    assert FLOW_KEYS & names == set(plain)
+    assert "npy" not in made.sample("000000_00000")
+
+
+def test_a_sample_whose_array_is_missing_fails_and_the_others_are_made(clips, tmp_path):
+    first, second = clips.shards
+    kind = pa.schema([("npy", pa.large_binary())])
+    cells = {first: [{"npy": b"one"}, None], second: [{"npy": b"three"}, {"npy": b"four"}]}
+    write_cells(clips.folder.local(), "depth-dddddd", 4, kind, cells)
+    made = clips.export(tmp_path / "out", columns="depth", quiet=True)
+    found = rows(made, "status", "error_class")
+    assert [row["error_class"] for row in found] == [None, "member_missing", None, None]
+    assert found[1]["status"] == "failed_to_process"
+    assert made.sample("000011_00000")["npy"] == b"four"
+    write_cells(clips.folder.local(), "normals-eeeeee", 5, kind, cells)
+    with pytest.raises(InputError, match=r"depth\.npy and normals\.npy would both become"):
+        clips.export(tmp_path / "again", columns=["depth", "normals"], quiet=True)
+
+
+def test_large_cells_are_written_in_groups_so_that_one_is_read_quickly(tmp_path):
+    table = pa.table({"key": ["a", "b", "c"], "npy": pa.array([bytes(8 << 20)] * 3)})
+    shard_columns.write_cells(table, tmp_path / "large.parquet")
+    assert pq.ParquetFile(tmp_path / "large.parquet").num_row_groups > 1
+    shard_columns.write_cells(table.select(["key"]), tmp_path / "small.parquet")
+    assert pq.ParquetFile(tmp_path / "small.parquet").num_row_groups == 1
 
 
 def test_cells_that_failed_are_null_and_the_json_member_has_the_others(clips, tmp_path):

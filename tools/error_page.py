@@ -83,6 +83,10 @@ PROCESS = {
     "encoder_unavailable": ("The encoder asked for is not there or does not work.", "leave it out"),
     "encode_failed": ("The encoder or the container refused the clip.", "see the message"),
     "clip_check_failed": ("A clip was made, but reads back as something else.", "report it"),
+    "member_missing": (
+        "A step whose arrays are exported as files has none of this sample.",
+        "annotate it, or select those that have one",
+    ),
     "too_many_pixels": ("Larger frames than are decoded.", ""),
     "too_long": ("Longer than `max_duration_seconds`.", "another dataset with a larger one"),
     "too_large_for_format": ("Too large for one row of this format.", "`--format webdataset`"),

@@ -69,6 +69,7 @@ class Sample:
         cuts: where its scenes begin, when that is known already; None when it is not.
         columns: every other column of the input row.
         media: bytes that need no fetching, by what they are.
+        members: by extension, files that go with it as they are; None where there is none.
         damage: why the row could not be read; nothing is known of it then.
     """
 
@@ -82,6 +83,7 @@ class Sample:
     cuts: tuple[KeptCut, ...] | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     media: tuple[MediaRef, ...] = ()
+    members: Mapping[str, MediaRef | None] = field(default_factory=dict)
     damage: str | None = None
 
 

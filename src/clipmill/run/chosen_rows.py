@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,31 +11,28 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from clipmill.core.config import fingerprint
 from clipmill.core.errors import InputError
-from clipmill.core.registry import nearest
 from clipmill.core.words import counted
-from clipmill.dataset.columns import AFTER, MARKED, ColumnGroup, newest_groups, row_marks
+from clipmill.dataset.columns import MARKED, ColumnGroup, row_marks
 from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.selection import Selection
-from clipmill.io.folder import Folder
-from clipmill.sources.base import InputFile, Part
+from clipmill.run.carried_columns import Leaf, carried_leaves
+from clipmill.sources.base import MEDIA_TYPE, MEMBERS_COLUMN, InputFile, Part, media_ref
 from clipmill.sources.columns import Columns
 from clipmill.sources.samples import SampleSource
 
 WEIGHT = "weight"
-NO_COLUMNS = ("none",)
+_ROW = "_row"
 _log = logging.getLogger(__name__)
-_OWN = frozenset({"key", "mark", *(name for name, _ in AFTER)})
 
 
 class ChosenRows(SampleSource):
     """Samples of a dataset that a selection names, under their own keys, in the dataset's order.
 
     Columns of steps come along under flat names, such as ``motion_mean``, in place of columns that
-    are called so; so does the selection's ``weight``.
+    are called so; so does the selection's ``weight``. Columns of bytes become members.
 
     Args:
         folder: the dataset's.
@@ -64,7 +61,7 @@ class ChosenRows(SampleSource):
         self._folder = dataset.folder
         self._shard_names = [self.shard_name(number) for number in range(len(self._shards))]
         self._states = {name: dataset.state(name) for name in self._shard_names}
-        self._leaves = _leaves(dataset.folder, carried)
+        self._leaves = carried_leaves(dataset.folder, carried)
         self._weights: dict[int, npt.NDArray[np.float64]] = {}
         self.provenance: dict[str, Any] = {"columns": sorted({leaf.group for leaf in self._leaves})}
         """What of the dataset was taken, for the description of what is made of it."""
@@ -157,14 +154,21 @@ class ChosenRows(SampleSource):
         places: npt.NDArray[np.int64] | None = None,
     ) -> pa.Table:
         more: dict[str, Any] = {}
+        members: list[list[dict[str, Any]]] = [[] for _ in numbers]
         for group in dict.fromkeys(leaf.group for leaf in self._leaves):
             leaves = [leaf for leaf in self._leaves if leaf.group == group]
             cells = self._cells(group, leaves, file)
+            if cells is not None:
+                cells = cells.take(pa.array(numbers, pa.int64()))
             for leaf in leaves:
-                column: Any = pa.nulls(len(numbers), leaf.type)  # type: ignore[call-overload]
-                if cells is not None:
-                    column = leaf.of(cells).take(pa.array(numbers, pa.int64()))
-                more[leaf.name] = column
+                if leaf.is_member:
+                    self._refer(members, leaf, file, cells)
+                elif cells is None:
+                    more[leaf.name] = pa.nulls(len(numbers), leaf.type)  # type: ignore[call-overload]
+                else:
+                    more[leaf.name] = leaf.of(cells)
+        if any(leaf.is_member for leaf in self._leaves):
+            more[MEMBERS_COLUMN] = pa.array(members, MEDIA_TYPE)
         if self._has_weights:
             weights = self._weights.get(file, np.empty(0))
             more[WEIGHT] = pa.array(weights[places] if places is not None else [], pa.float64())
@@ -177,14 +181,31 @@ class ChosenRows(SampleSource):
     def _has_weights(self) -> bool:
         return bool(self._weights)
 
+    def _refer(
+        self, members: Sequence[list[dict[str, Any]]], leaf: Leaf, file: int, cells: pa.Table | None
+    ) -> None:
+        """Say of rows in which cell the member lies that a column becomes."""
+        group = ColumnGroup(self._folder, leaf.group)
+        path = self._folder.url_of(group.table_path(self._shard_names[file]))
+        rows = [None] * len(members) if cells is None else cells.column(_ROW).to_pylist()
+        for refs, row in zip(members, rows, strict=True):
+            refs.append(media_ref(None if row is None else path, leaf.path[0], row=row))
+
     def _cells(self, group: str, leaves: Sequence[Leaf], file: int) -> pa.Table | None:
-        """What a step says of the rows of a shard, in their order; nothing of rows that changed."""
+        """What a step says of the rows of a shard, in their order; nothing of rows that changed.
+
+        A column ``_ROW`` says which row of the group's table each is; what becomes members is not
+        read.
+        """
         shard = self._shard_names[file]
         found = ColumnGroup(self._folder, group)
-        names = list(dict.fromkeys(leaf.path[0] for leaf in leaves))
+        names = list(dict.fromkeys(leaf.path[0] for leaf in leaves if not leaf.is_member))
         table = found.shard_table(shard, ["key", "mark", *names])
         held = found.cells(shard)
-        if table is None or held is None or held.state == self._states[shard]:
+        if table is None:
+            return None
+        table = table.append_column(_ROW, pa.array(range(table.num_rows), pa.int64()))
+        if held is None or held.state == self._states[shard]:
             return table
         data = Dataset(self._folder.url)
         marked = [name for name in data.schema(shard).names if name in MARKED]
@@ -198,75 +219,6 @@ class ChosenRows(SampleSource):
         """Changes when what steps say of a shard does."""
         cells = {group.name: group.cells(self._shard_names[file]) for group in groups}
         return fingerprint({name: held and held.dump() for name, held in cells.items()})
-
-
-class Leaf:
-    """A column of a step, or a field of one, as it is carried along.
-
-    Args:
-        group: the column group's name.
-        step: the step's.
-        path: name of the column, then of fields in it.
-        kind: its type.
-    """
-
-    def __init__(self, group: str, step: str, path: tuple[str, ...], kind: pa.DataType) -> None:
-        self.group = group
-        self.path = path
-        self.type = kind
-        self.name = "_".join((step, *path))
-        self.dotted = ".".join((step, *path))
-
-    def of(self, cells: pa.Table) -> Any:
-        """Its values."""
-        column: Any = cells.column(self.path[0])
-        return pc.struct_field(column, list(self.path[1:])) if self.path[1:] else column
-
-
-def _leaves(folder: Folder, asked: Sequence[str] | None) -> list[Leaf]:
-    """What is carried of the newest groups."""
-    if asked is not None and tuple(asked) == NO_COLUMNS:
-        return []
-    every = [leaf for group in newest_groups(folder).values() for leaf in _of_group(group)]
-    if asked is None:
-        return [leaf for leaf in every if _is_plain(leaf.type)]
-    chosen: dict[str, Leaf] = {}
-    for name in asked:
-        within = [leaf for leaf in every if leaf.dotted == name]
-        within = within or [
-            leaf for leaf in every if leaf.dotted.startswith(f"{name}.") and _is_plain(leaf.type)
-        ]
-        if not within:
-            raise InputError(
-                f"{folder.url} has no column {name!r} of a step. "
-                f"{nearest(name, [leaf.dotted for leaf in every])}"
-            )
-        chosen.update({leaf.name: leaf for leaf in within})
-    return list(chosen.values())
-
-
-def _of_group(group: ColumnGroup) -> Iterator[Leaf]:
-    names = Folder(group.folder.url_of(group.path(""))).list()
-    table = next((name for name in names if name.endswith(".parquet")), None)
-    if table is None:
-        return
-    with group.folder.open(group.path(table)) as file:
-        schema = pq.read_schema(file)
-    for field in schema:
-        if field.name not in _OWN:
-            yield from _of_field(group, (field.name,), field.type)
-
-
-def _of_field(group: ColumnGroup, path: tuple[str, ...], kind: pa.DataType) -> Iterator[Leaf]:
-    if not pa.types.is_struct(kind):
-        yield Leaf(group.name, group.step, path, kind)
-        return
-    for field in kind:
-        yield from _of_field(group, (*path, field.name), field.type)
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_null(kind))
 
 
 def _weights_of(rows: pa.Table) -> list[float] | None:

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from clipmill.core.config import fingerprint
 from clipmill.core.errors import SampleError
 from clipmill.core.media_names import AUDIO_EXTENSIONS
@@ -18,12 +16,11 @@ from clipmill.core.request import Audio
 from clipmill.core.seen import Cell
 from clipmill.dataset.dataset import Dataset
 from clipmill.fetch.base import FetchRequest
-from clipmill.formats.tables import COMPRESSION
 from clipmill.io.stretch import Place
 from clipmill.run.clip_maker import refuse_changed
 from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.columns_rows import RowToSee, rows_to_see
-from clipmill.run.shard_columns import ShardColumns
+from clipmill.run.shard_columns import ShardColumns, write_cells
 from clipmill.run.source_work import pick_media
 from clipmill.run.staging import StagedShard, carry_on_commit
 from clipmill.run.step_crew import StepCrew
@@ -218,7 +215,7 @@ class ColumnsPass:
             place = staged.files / path
             place.parent.mkdir(parents=True, exist_ok=True)
             table, cells = one.table(state)
-            pq.write_table(table, place, compression=COMPRESSION)
+            write_cells(table, place)
             names.append(path)
             held[one.group.name] = cells.dump()
         staged.commit(self._job.output, self._job.run, names)

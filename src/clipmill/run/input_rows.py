@@ -18,6 +18,7 @@ from clipmill.sources.base import (
     HIDDEN,
     KEY_COLUMN,
     MEDIA_COLUMN,
+    MEMBERS_COLUMN,
     SPAN_COLUMN,
     SUBTITLES_COLUMN,
 )
@@ -61,6 +62,10 @@ def samples_of(
             cuts=_cuts(values.get(CUTS_COLUMN)),
             columns={name: value for name, value in values.items() if name not in _SPECIAL},
             media=media,
+            members={
+                ref["extension"]: MediaRef(**ref) if ref["path"] else None
+                for ref in values.get(MEMBERS_COLUMN) or ()
+            },
             damage=values.get(DAMAGE_COLUMN),
         )
 

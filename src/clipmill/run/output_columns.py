@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from clipmill.core.seen import Cell
 from clipmill.dataset.columns import MARKED, ColumnGroup, row_marks
-from clipmill.formats.tables import COMPRESSION
 from clipmill.run.columns_job import Redo
 from clipmill.run.job import Job
-from clipmill.run.shard_columns import ShardColumns, cells_as_text
+from clipmill.run.shard_columns import ShardColumns, cells_as_text, write_cells
 from clipmill.steps.base import Annotate
 
 
@@ -73,6 +71,6 @@ class OutputColumns:
                         columns.take_up({"rows": [number], "cells": text})
                 path = group.table_path(shard)
                 (staging / path).parent.mkdir(parents=True, exist_ok=True)
-                pq.write_table(columns.table(state)[0], staging / path, compression=COMPRESSION)
+                write_cells(columns.table(state)[0], staging / path)
                 names.append(path)
         return names

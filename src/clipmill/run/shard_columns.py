@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from clipmill.core.seen import Cell
 from clipmill.dataset.columns import ColumnGroup, ShardCells, cell_table, group_schema
+from clipmill.formats.tables import COMPRESSION, ROWS_PER_GROUP
 from clipmill.run.columns_job import Redo
 from clipmill.steps.base import Annotate
+
+_ROW_GROUP_BYTES = 16 << 20
 
 
 class ShardColumns:
@@ -108,6 +113,18 @@ def _held(cells: pa.Table, state: str) -> ShardCells:
     classes = [str(name) for name in cells.column("error_class").to_pylist() if name is not None]
     failures = dict(sorted(Counter(classes).items()))
     return ShardCells(state, cells.num_rows, endings["success"], endings["absent"], failures)
+
+
+def write_cells(table: pa.Table, place: Path) -> None:
+    """Write a group's table, in row groups of which one is read for a single cell.
+
+    Args:
+        table: of a shard.
+        place: where to.
+    """
+    fitting = _ROW_GROUP_BYTES * table.num_rows // max(table.nbytes, 1)
+    rows = min(max(fitting, 1), ROWS_PER_GROUP)
+    pq.write_table(table, place, compression=COMPRESSION, row_group_size=rows)
 
 
 def cells_as_text(columns: pa.Schema, cells: Sequence[Cell]) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from clipmill.core.config import fingerprint
+from clipmill.core.errors import InputError, ProcessError
 from clipmill.core.registry import load
-from clipmill.core.sample import Sample
-from clipmill.formats.base import Member, ShardFormat, StoredFile
-from clipmill.formats.sidecar import sample_json
+from clipmill.core.sample import MediaRef, Sample
+from clipmill.formats.base import Member, ShardFormat, StoredFile, member_size
+from clipmill.formats.sidecar import TEXTS, sample_json
+from clipmill.io.filesystem import open_filesystem
 from clipmill.io.layout import STATS_SUFFIX
+from clipmill.io.parquet_cells import ParquetCells
 from clipmill.run.carry import Carried, carried_rows
 from clipmill.run.clips import Judged, MemberFile
 from clipmill.run.job import Job
@@ -53,6 +57,7 @@ class ShardOutput:
             fingerprint([job.run, job.fingerprint, retried, len(samples)]),
         )
         self._columns = OutputColumns(job, self._name)
+        self._cells = ParquetCells()
         self.results = self._staging.finished
         """Finished samples: those of an earlier worker, then those of ``finish``."""
 
@@ -88,23 +93,38 @@ class ShardOutput:
         """Write the members of a row; the ``media`` struct that tells where they lie.
 
         Raises:
-            ProcessError: a member is too large for the layout.
+            ProcessError: a member is too large for the layout, or is not there.
         """
         members: dict[str, Member] = {
             extension: StoredFile(file.path, file.sha256) for extension, file in files.items()
         }
+        for extension, ref in sample.members.items():
+            if extension not in files:
+                members[extension] = self._member(extension, ref)
+        size = sum(member_size(member) for member in members.values())
         texts = self._layout.texts
         if "txt" in texts and (self._has_captions or self._layout.needs_captions):
             members["txt"] = (row.get("caption") or sample.caption or "").encode()
         if "json" in texts:
             members["json"] = sample_json(json_row(sample, row, has_captions=self._has_captions))
-        size = sum(file.size for file in files.values())
         places = self._volumes.add(row["key"], members, size)
         return {
             extension: {"offset": place.offset, "size": place.size, "sha256": place.sha256}
             for extension, place in places.items()
-            if extension in files
+            if extension not in TEXTS
         }
+
+    def _member(self, extension: str, ref: MediaRef | None) -> bytes:
+        """A file that goes with a sample, from the cell that it lies in."""
+        if ref is not None and ref.row is not None:
+            filesystem, path = open_filesystem(ref.path)
+            with suppress(InputError):
+                return self._cells.read(filesystem, path, extension, ref.row).to_pybytes()
+        raise ProcessError(
+            f"it has no {extension}: the step that makes it failed or has not seen this sample. "
+            "Annotate it, select those that have it, or leave the column out of --columns",
+            error_class="member_missing",
+        )
 
     @property
     def holds_clips(self) -> bool:

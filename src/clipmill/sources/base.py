@@ -26,6 +26,10 @@ SUBTITLES_COLUMN = "_subtitles"
 CUTS_COLUMN = "_cuts"
 """Hidden column: where scenes begin, as an earlier run kept it in the column ``cuts``."""
 
+MEMBERS_COLUMN = "_members"
+"""Hidden column: files that go with the sample as they are, as ``_media``; a null path where it
+should have one and has none."""
+
 DAMAGE_COLUMN = "_damage"
 """Hidden column: why a row could not be read; null for those that could."""
 
@@ -35,6 +39,7 @@ HIDDEN = (
     SPAN_COLUMN,
     SUBTITLES_COLUMN,
     CUTS_COLUMN,
+    MEMBERS_COLUMN,
     DAMAGE_COLUMN,
 )
 """Columns of sources that are no columns of datasets."""
@@ -53,7 +58,7 @@ MEDIA_TYPE = pa.list_(
 )
 
 
-def media_ref(path: str, extension: str, **place: int | None) -> dict[str, Any]:
+def media_ref(path: str | None, extension: str, **place: int | None) -> dict[str, Any]:
     """One element of ``_media``; what ``place`` leaves out is null."""
     whole = {"offset": None, "size": None, "row": None, "sha256": None}
     return {"path": path, "extension": extension, **whole, **place}

@@ -134,7 +134,9 @@ class InStretches(Annotate):
         return said
 
 
-def column(name: str, kind: pa.DataType, description: str, *, unit: str = "") -> pa.Field[Any]:
+def column(
+    name: str, kind: pa.DataType, description: str, *, unit: str = "", exported: str = ""
+) -> pa.Field[Any]:
     """A column of a step, with what people are told of it.
 
     Args:
@@ -142,5 +144,8 @@ def column(name: str, kind: pa.DataType, description: str, *, unit: str = "") ->
         kind: Arrow type.
         description: what it is, in a few words.
         unit: of its values; empty where they have none.
+        exported: what an export calls it, in place of its own name after the step's; such a column
+            comes along when the step is named, even if it holds lists.
     """
-    return pa.field(name, kind, metadata={"description": description, "unit": unit})
+    told = {"description": description, "unit": unit, "exported": exported}
+    return pa.field(name, kind, metadata=told)

@@ -237,13 +237,14 @@ def group_name(step: Annotate) -> str:
 
 
 def described(step: Annotate) -> list[dict[str, str]]:
-    """Each column of a step in words: name, type, unit and description."""
+    """Each column of a step in words: name, type, unit, description, name in exports if special."""
     return [
         {
             "name": field.name,
             "type": str(field.type),
             "unit": _words(field, b"unit"),
             "description": _words(field, b"description"),
+            **({"exported": exported} if (exported := _words(field, b"exported")) else {}),
         }
         for field in step.columns
     ]

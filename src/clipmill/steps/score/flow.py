@@ -21,10 +21,11 @@ Array = np.ndarray[Any, Any]
 class FlowStep(Annotate):
     """Dense flow between the frames that are looked at: an .npy in a column, with its means.
 
-    The array is what video2dataset's stage ``optical_flow`` writes as ``<key>.npy``: ``(T - 1, H,
-    W, 2)``, in pixels of the size looked at, x first, between each frame and the next one at
-    ``fps``. The columns after it bear that stage's names. Unlike there, luma is luma: red and blue
-    are not taken for each other.
+    The array is what video2dataset's stage ``optical_flow`` writes as ``<key>.npy``, and becomes
+    that member in exports with ``--columns flow``: ``(T - 1, H, W, 2)``, in pixels of the size
+    looked at, x first, between each frame and the next one at ``fps``. The columns after it bear
+    that stage's names, in exports too. Unlike there, luma is luma: red and blue are not taken for
+    each other.
     """
 
     name = "flow"
@@ -55,34 +56,37 @@ class FlowStep(Annotate):
     @property
     def columns(self) -> pa.Schema:
         """See ``Annotate.columns``."""
+        pixels = "pixels of the size looked at"
         return pa.schema(
             [
                 column(
                     "npy",
                     pa.large_binary(),
                     "the flow as bytes of an .npy file: (T - 1, H, W, 2), x first",
-                    unit="pixels of the size looked at",
+                    unit=pixels,
                 ),
-                column(
+                _as_there(
                     "mean_optical_flow_magnitude",
                     pa.float32(),
                     "mean length of all of the flow; null with fewer than two frames",
-                    unit="pixels of the size looked at",
+                    pixels,
                 ),
-                column(
+                _as_there(
                     "mean_optical_flow_magnitude_per_frame",
                     pa.list_(pa.float32()),
                     "mean length of the flow from each frame to the next",
-                    unit="pixels of the size looked at",
+                    pixels,
                 ),
-                column("optical_flow_fps", pa.float32(), "frames looked at", unit="frames/s"),
-                column(
+                _as_there("optical_flow_fps", pa.float32(), "frames looked at", "frames/s"),
+                _as_there(
                     "optical_flow_downsample_size",
                     pa.list_(pa.int32()),
                     "height and width looked at",
-                    unit="pixels",
+                    "pixels",
                 ),
-                column("optical_flow_dtype", pa.string(), "precision of the array: fp16 or fp32"),
+                _as_there(
+                    "optical_flow_dtype", pa.string(), "precision of the array: fp16 or fp32"
+                ),
             ]
         )
 
@@ -114,6 +118,11 @@ class FlowStep(Annotate):
             "optical_flow_downsample_size": frames.shape[1:],
             "optical_flow_dtype": self.dtype,
         }
+
+
+def _as_there(name: str, kind: pa.DataType, description: str, unit: str = "") -> pa.Field[Any]:
+    """A column that keeps video2dataset's name in exports."""
+    return column(name, kind, description, unit=unit, exported=name)
 
 
 def _npy(array: Array) -> bytes:

@@ -26,6 +26,8 @@ from clipmill.run.write_spec import WriteSpec
 
 if TYPE_CHECKING:
     from clipmill.run.export_plan import BucketPlan
+    from clipmill.run.push import Push
+    from clipmill.run.recipe import Recipe
 
 
 def _export(  # noqa: PLR0913  # each is an option of the command
@@ -43,6 +45,14 @@ def _export(  # noqa: PLR0913  # each is an option of the command
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be made, and make nothing.")
     ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REPO_ID",
+            help="Then verify the dataset and push it to this repository of the Hugging Face Hub, "
+            "with --format huggingface and the token of HF_TOKEN or `hf auth login`.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -57,20 +67,34 @@ def _export(  # noqa: PLR0913  # each is an option of the command
     if dry_run:
         _show_plan(source, output, settings, as_json=as_json)
         return
+    going = _pushing(push, source, output, settings) if push else None
     mode = {"resume": resume, "overwrite": overwrite, "extend": extend}
     carry_out(source, output, settings, mode, as_json=as_json, quiet=quiet)
+    if going is not None:
+        typer.echo(f"Pushed to {going.carry_out(output)}", err=as_json)
 
 
-def _show_plan(source: str, output: str, settings: dict[str, Any], *, as_json: bool) -> None:
+def _pushing(repo_id: str, source: str, output: str, settings: dict[str, Any]) -> Push:
+    from clipmill.run.push import Push
+
+    return Push(repo_id, _recipe(source, output, settings))
+
+
+def _recipe(source: str, output: str, settings: dict[str, Any]) -> Recipe:
     from clipmill.core.config import parse_config
-    from clipmill.run.export_plan import plan_export
     from clipmill.run.recipe import Recipe
     from clipmill.run.settings import gather
 
     sections = gather(settings)
     sections.setdefault("source", {})["path"] = source
     sections.setdefault("write", {})["to"] = output
-    plan = plan_export(parse_config(Recipe, sections, "", style="option"))
+    return parse_config(Recipe, sections, "", style="option")
+
+
+def _show_plan(source: str, output: str, settings: dict[str, Any], *, as_json: bool) -> None:
+    from clipmill.run.export_plan import plan_export
+
+    plan = plan_export(_recipe(source, output, settings))
     if as_json:
         typer.echo(json.dumps(plan.dump(), indent=2, ensure_ascii=False))
         return

@@ -73,7 +73,9 @@ class MotionStep(FrameScores):
     differ, over the time that each is shown. A picture that does not change is measured from the
     first to the last of the five, which shows slow motion. A hard cut between two frames counts as
     motion: split first. Frames repeated more than twice in a row (12 frames/s shown at 60) read as
-    hardly any motion, and pictures without texture, or blurred ones, as less than there is.
+    hardly any motion, and pictures without texture, or blurred ones, as less than there is. So do
+    speeds above a tenth of the short side from frame to frame (3 short sides/s at 30 frames/s): at
+    8 short sides/s a sixth is measured.
 
     The camera's part is a similarity fitted to the flow where there is texture, such that things
     with a motion of their own do not count. Its signs say where the view goes: ``pan_x`` is

@@ -26,7 +26,12 @@ _AT_ONCE = 600 * _RATE // _WINDOW
 
 
 class SpeechStep(InStretches):
-    """Share of speech, by the Silero voice activity detector that comes with faster-whisper."""
+    """Share of speech, by the Silero voice activity detector that comes with faster-whisper.
+
+    Measured with a made voice: all of it is found down to -64 dBFS and in noise as loud as itself,
+    half of it over a chord as loud, a tenth over one 10 dB louder, and less than half where it goes
+    on without any pause.
+    """
 
     name = "speech"
     needs = (("faster_whisper", "asr"),)

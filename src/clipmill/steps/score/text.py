@@ -38,9 +38,9 @@ class TextStep(FrameScores):
     a line that is a tenth of the picture high, and twice that of one of 2 to 3 %, the smallest that
     is found at 360 lines. What is overlay is told by what stays in place (see ``text_in_place``).
     In a single frame nothing can be told, nor in a shot that stands still of text that is there
-    from its beginning to its end. A frame of 640x360 takes 0.3 s of processor time. Large black and
-    white patterns, such as QR codes, count as text. Text that rolls or crawls over the picture counts as text of the
-    scene, and that of a screen in the scene, where it changes in place, as overlay.
+    from its beginning to its end. Text that rolls or crawls over the picture counts as text of the
+    scene, that of a screen in the scene, where it changes in place, as overlay, and large black and
+    white blocks count as text. A frame of 640x360 takes 0.3 s of processor time.
     """
 
     name = "text"

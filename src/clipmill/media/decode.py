@@ -30,6 +30,8 @@ from clipmill.media.walk import walk
 
 # Reading packets again costs three times as much as keeping them.
 _KEPT_BYTES = 64 << 20
+Index = tuple[FrameIndex | None, SoundIndex | None]
+"""The frames and the sound of a file; None for what it has not, or was not looked at."""
 
 
 @dataclass(eq=False)
@@ -86,6 +88,8 @@ class MediaFile:
         path: a local file, or a stretch of one.
         keeps_packets: whether to keep the packets that were read for the index, where an mp4 or
             Matroska is no longer than 64 MiB.
+        hears: whether its sound is of interest; its packets need not be looked at otherwise.
+        known: ``index`` of the same file as it was opened before, so as not to read it for that.
 
     Attributes:
         packets: of each stream, by its index, in order of decoding; None when they are not kept.
@@ -103,9 +107,18 @@ class MediaFile:
     sound: SoundIndex | None
     frame_rate: Fraction | None
 
-    def __init__(self, path: Place, *, keeps_packets: bool = False) -> None:
+    def __init__(
+        self,
+        path: Place,
+        *,
+        keeps_packets: bool = False,
+        hears: bool = True,
+        known: Index | None = None,
+    ) -> None:
         self.path = path
         self._keeps_packets = keeps_packets
+        self._hears = hears
+        self._known = known
         self.decoded_frames = 0
         self._decoded_ticks = 0
         self._video: VideoReader | None = None
@@ -114,10 +127,13 @@ class MediaFile:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._container = stack.enter_context(open_media(self.path))
-            video, audio = main_video(self._container), main_audio(self._container)
+            video = main_video(self._container)
+            audio = main_audio(self._container) if self._hears else None
             self.frame_rate = as_fraction(video.guessed_rate) if video else None
             self.packets = {} if self._keeps_packets and self._may_keep() else None
-            self.frames, self.sound = walk(self._container, video, audio, self.packets)
+            self.frames, self.sound = self._known or walk(
+                self._container, video, audio, self.packets
+            )
             if self.frames is None and self.sound is None:
                 raise ProcessError(
                     "it holds no frame and no sound that could be decoded",
@@ -133,6 +149,11 @@ class MediaFile:
         trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+    @property
+    def index(self) -> Index:
+        """What was learnt of its frames and its sound, to open it again with."""
+        return self.frames, self.sound
 
     @property
     def decoded_seconds(self) -> Fraction:

@@ -1,4 +1,4 @@
-"""Media of samples as local places that libav can open, wherever their bytes lie."""
+"""Media of samples, open for decoding wherever their bytes lie."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from clipmill.core.sample import MediaRef
 from clipmill.io.filesystem import open_filesystem
 from clipmill.io.parquet_cells import ParquetCells
 from clipmill.io.remote import from_remote
-from clipmill.io.stretch import Place, Stretch
+from clipmill.io.stretch import Place, Stretch, file_of
+from clipmill.media.decode import Index, MediaFile
 
 _PIECE_BYTES = 1 << 24
+_INDEXES_KEPT = 2048
+"""Of clips some ten kilobytes each, of an hour some megabytes; those of long files count more."""
+_FRAMES_PER_INDEX = 1000
 
 
 class MediaFiles:
-    """Gives files to decode; what is far away is fetched once and kept while there is room.
+    """Opens media for decoding; what is far away is fetched once and kept while there is room.
+
+    What was learnt of a file's frames is kept too: clips share it, and so do epochs.
 
     Args:
         cache_bytes: bytes of far media to keep in memory.
@@ -31,19 +37,43 @@ class MediaFiles:
     def __init__(self, cache_bytes: int) -> None:
         self._room = cache_bytes
         self._kept: OrderedDict[MediaRef, bytes] = OrderedDict()
+        self._indexes: OrderedDict[tuple[MediaRef, int, bool], Index] = OrderedDict()
+        self._weight = 0
         self._lock = threading.Lock()
         self._cells = ParquetCells()
 
     @contextmanager
-    def open(self, ref: MediaRef) -> Iterator[Place]:
-        """A local place with the media of a sample, for as long as the context lasts.
+    def open(self, ref: MediaRef, *, hears: bool) -> Iterator[MediaFile]:
+        """The media of a sample, open for as long as the context lasts.
 
         Args:
             ref: where they lie.
+            hears: whether their sound is of interest.
 
         Raises:
-            ProcessError: they are not there any more (``media_gone``).
+            ProcessError: they are not there any more (``media_gone``), or cannot be read.
         """
+        with self._place(ref) as place:
+            # Another file under the same name is another file.
+            changed = os.stat(file_of(place)).st_mtime_ns if "://" not in ref.path else 0
+            identity = (ref, changed, hears)
+            with self._lock:
+                known = self._indexes.get(identity)
+            with MediaFile(place, hears=hears, known=known) as media:
+                if known is None:
+                    self._remember(identity, media.index)
+                yield media
+
+    def _remember(self, identity: tuple[MediaRef, int, bool], index: Index) -> None:
+        with self._lock:
+            if identity not in self._indexes:
+                self._indexes[identity] = index
+                self._weight += _weight(index)
+            while self._weight > _INDEXES_KEPT:
+                self._weight -= _weight(self._indexes.popitem(last=False)[1])
+
+    @contextmanager
+    def _place(self, ref: MediaRef) -> Iterator[Place]:
         if "://" not in ref.path and ref.row is None:
             yield _local(ref)
             return
@@ -70,6 +100,11 @@ class MediaFiles:
         with self._lock, from_remote(ref.path):
             filesystem, path = open_filesystem(ref.path)
             return self._cells.read(filesystem, path, ref.extension, ref.row).to_pybytes()
+
+
+def _weight(index: Index) -> int:
+    frames, _ = index
+    return 1 + len(frames or ()) // _FRAMES_PER_INDEX
 
 
 def _local(ref: MediaRef) -> Place:

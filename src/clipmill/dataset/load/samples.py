@@ -86,10 +86,13 @@ class Samples:
         if options.video and row.video is None:
             raise ProcessError("it has no pictures", error_class="no_video_stream")
         with ExitStack() as stack:
-            paths = {}
-            for ref in {row.video if options.video else None, row.audio if options.audio else None}:
-                paths[ref] = stack.enter_context(self._files.open(ref)) if ref else None
-            video = paths[row.video] if options.video else None
-            audio = paths[row.audio] if options.audio else None
+            seen = row.video if options.video else None
+            heard = row.audio if options.audio else None
+            video = audio = None
+            if seen:
+                video = stack.enter_context(self._files.open(seen, hears=heard == seen))
+            if heard:
+                alone = self._files.open(heard, hears=True)
+                audio = video if heard == seen else stack.enter_context(alone)
             arrays = view(video, audio, row.span, options, chance)
         return {"key": row.key, **row.values, **arrays}

@@ -14,7 +14,6 @@ from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames, Want
 from clipmill.core.time import Span
 from clipmill.dataset.load.options import LoadOptions
-from clipmill.io.stretch import Place
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.frame_index import FrameIndex
 
@@ -40,8 +39,8 @@ class Choice:
 
 
 def view(
-    video: Place | None,
-    audio: Place | None,
+    video: MediaFile | None,
+    audio: MediaFile | None,
     span: Span | None,
     options: LoadOptions,
     chance: np.random.Generator,
@@ -49,8 +48,8 @@ def view(
     """Frames and sound of a sample.
 
     Args:
-        video: where its pictures lie; None where they are not wanted.
-        audio: where its sound lies, perhaps the same; None where it is not wanted.
+        video: the file with its pictures; None where they are not wanted.
+        audio: the file with its sound, perhaps the same; None where it is not wanted.
         span: the stretch of them that the sample is; None for all.
         options: what is wanted.
         chance: for choices by chance.
@@ -66,25 +65,24 @@ def view(
     """
     if video is None:
         return _heard(audio, span, options) if audio else {}
-    with MediaFile(video) as media:
-        index = media.frames
-        if index is None:
-            raise ProcessError("it has no pictures", error_class="no_video_stream")
-        asked = _within(span, Span(Fraction(0), max(index.end_seconds, index.time_base)))
-        choice = choose(options, asked, index, chance)
-        wants = [Want(Frames(**choice.which, **_look(options, chance)), choice.span)]
-        shares_file = audio == video and media.sound is not None
-        if shares_file:
-            wants.append(Want(_sound(options), choice.heard))
-        seen, sounds = _parted(media.decode(wants))
-        made = _pictures(seen, asked, choice.count)
-        if options.short == "fail" and not made["frame_mask"].all():
-            there = int(made["frame_mask"].sum())
-            raise ProcessError(
-                f"it has {there} of the {choice.count} frames wanted", error_class="too_short"
-            )
-        if shares_file and media.sound is not None:
-            return made | _samples(sounds, options, media.sound.rate)
+    index = video.frames
+    if index is None:
+        raise ProcessError("it has no pictures", error_class="no_video_stream")
+    asked = _within(span, Span(Fraction(0), max(index.end_seconds, index.time_base)))
+    choice = choose(options, asked, index, chance)
+    wants = [Want(Frames(**choice.which, **_look(options, chance)), choice.span)]
+    sound = video.sound if audio is video else None
+    if sound is not None:
+        wants.append(Want(_sound(options), choice.heard))
+    seen, sounds = _parted(video.decode(wants))
+    made = _pictures(seen, asked, choice.count)
+    if options.short == "fail" and not made["frame_mask"].all():
+        there = int(made["frame_mask"].sum())
+        raise ProcessError(
+            f"it has {there} of the {choice.count} frames wanted", error_class="too_short"
+        )
+    if sound is not None:
+        return made | _samples(sounds, options, sound.rate)
     return made | (_heard(audio, choice.heard, options) if audio else {})
 
 
@@ -202,12 +200,11 @@ def _sound(options: LoadOptions) -> Audio:
     return Audio(rate=options.audio_rate, channels=options.audio_channels)
 
 
-def _heard(path: Place, span: Span | None, options: LoadOptions) -> Arrays:
-    with MediaFile(path) as media:
-        if media.sound is None:
-            return _samples([], options, 0)
-        _, sounds = _parted(media.decode([Want(_sound(options), span)]))
-        return _samples(sounds, options, media.sound.rate)
+def _heard(media: MediaFile, span: Span | None, options: LoadOptions) -> Arrays:
+    if media.sound is None:
+        return _samples([], options, 0)
+    _, sounds = _parted(media.decode([Want(_sound(options), span)]))
+    return _samples(sounds, options, media.sound.rate)
 
 
 def _samples(sounds: Sequence[Any], options: LoadOptions, rate: int) -> Arrays:

@@ -4,7 +4,7 @@
 
 A dataset of webdataset tars is made once from the files that bench/download.py serves (640x360,
 half a second to fifteen seconds, a key frame every half second). Every case runs in a fresh
-process, by turns; an epoch to warm up is left out, and three are counted. ``bare`` is what a program
+process, by turns; an epoch to warm up is left out, three are counted. ``bare`` is what a program
 written for this alone must do: open, seek to the key frame before each wanted frame, decode, cut
 and scale.
 """

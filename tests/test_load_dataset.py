@@ -222,6 +222,41 @@ def test_pictures_of_several_sizes_are_a_list(tmp_path):
     assert batch["frames"].shape == (2, 2, 64, 64, 3)
 
 
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """Four wide videos of one second and of two, two high ones and one that is square."""
+    folder = tmp_path_factory.mktemp("shapes")
+    for name, count, options in (
+        ("a", 2, {}), ("b", 2, {"seconds": 2}), ("c", 2, {"width": 96, "height": 128}),
+        ("d", 1, {"width": 96}),
+    ):  # fmt: skip
+        make_videos(folder / "v" / name, count, **options)
+    return download(folder / "v", folder / "raw", samples_per_shard=3)
+
+
+def test_buckets_give_batches_of_one_shape(shapes):
+    buckets = {"64x48x12": 2, "64x48x20": 2, "48x64x12": 4}
+    loader = shapes.loader(fps=12, buckets=buckets, shuffle=True)
+    assert sorted(batch["frames"].shape for batch in loader) == [
+        (1, 12, 48, 64, 3), (2, 12, 48, 64, 3), (2, 12, 64, 48, 3), (2, 20, 48, 64, 3),
+    ]  # fmt: skip
+    (number_of_samples,) = {sum(len(batch["key"]) for batch in loader) for _ in range(2)}
+    assert number_of_samples == 7
+    only_long = shapes.loader(fps=12, buckets={"64x48x20": 2})
+    assert sum(len(batch["key"]) for batch in only_long) == 2
+
+
+def test_wrong_buckets_are_told_at_once(shapes):
+    for buckets, told in (
+        ({"64": 2}, "WIDTHxHEIGHT"), ({"64x0": 2}, "WIDTHxHEIGHT"), ({}, "names no shape"),
+        ({"64x48x999": 2}, "No sample fits"), ({"64x48": 0}, "greater than 0"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=told):
+            shapes.loader(buckets=buckets)
+    with pytest.raises(UserError, match="give no size"):
+        shapes.loader(buckets={"64x48": 2}, size=32)
+
+
 def test_vectors_and_numbers_become_arrays(tmp_path, videos):
     table = pa.table({
         "url": [str(videos / f"{video:02}.mp4") for video in range(3)],

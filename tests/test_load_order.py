@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipmill.dataset.load.buckets import NO_BUCKET, Bucket, BucketOrder
 from clipmill.dataset.load.order import Order, choices
 
 counts = st.lists(st.integers(0, 700), min_size=1, max_size=8).filter(any)
@@ -83,3 +84,30 @@ def test_choices_by_chance_depend_on_the_sample_and_the_epoch_alone():
     assert first == choices(3, 0, 17).random(4).tolist()
     others = [choices(3, 1, 17), choices(3, 0, 18), choices(4, 0, 17)]
     assert all(first != other.random(4).tolist() for other in others)
+
+
+@st.composite
+def bucket_orders(draw):
+    counts = draw(st.lists(st.integers(0, 300), min_size=1, max_size=4).filter(any))
+    sizes = draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    places = random.integers(NO_BUCKET, len(sizes), sum(counts)).astype(np.int16)
+    buckets = [Bucket(32, 32, None, size) for size in sizes]
+    how = {"mixed": draw(st.sampled_from([0, 100, 5000])), "drop_last": draw(st.booleans())}
+    return BucketOrder(counts, places, buckets, **how)
+
+
+@given(bucket_orders(), st.integers(1, 3))
+def test_batches_are_of_one_bucket_each_and_every_sample_with_one_comes_once(order, ranks):
+    shares = [given_to(order, 0, rank, ranks) for rank in range(ranks)]
+    batches = [batch for share in shares for batch in share]
+    assert all(len(set(order.places[batch])) == 1 for batch in batches)
+    seen = np.concatenate(batches or [[]]).astype(int).tolist()
+    assert len(seen) == len(set(seen))
+    sizes = [int(order._sizes[order.places[batch[0]]]) for batch in batches]
+    if order._drops:
+        assert [len(batch) for batch in batches] == sizes
+        assert len({len(share) for share in shares}) == 1
+    else:
+        assert sorted(seen) == np.flatnonzero(order.places != NO_BUCKET).tolist()
+        assert all(len(batch) <= size for batch, size in zip(batches, sizes, strict=True))

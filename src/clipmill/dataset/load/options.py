@@ -52,6 +52,10 @@ class LoadOptions(Config):
     """Order of the axes of a sample's frames: time, height, width, colours."""
     batch_size: PositiveInt = 8
     """Samples per batch."""
+    buckets: dict[str, PositiveInt] | None = None
+    """Batches of one shape each, in place of ``size`` and ``batch_size``: ``WIDTHxHEIGHT`` or
+    ``WIDTHxHEIGHTxFRAMES``, each with its samples per batch. A sample goes to the one that cuts off
+    least of its picture, then to the one with the most frames; what fits none is left out."""
     clips_per_sample: PositiveInt = 1
     """How often each sample comes in an epoch, with choices by chance of its own each time."""
     shuffle: bool | PositiveInt = False
@@ -76,6 +80,10 @@ class LoadOptions(Config):
             raise ValueError(f"{' and '.join(rates)} exclude each other; give one")
         if self.size and self.short_side:
             raise ValueError("size and short_side exclude each other; give one")
+        if self.buckets and (self.size or self.short_side or not self.video):
+            raise ValueError("buckets say how large pictures are; give no size, and leave video on")
+        if self.buckets is not None and not self.buckets:
+            raise ValueError("buckets names no shape")
         if not (self.video or self.audio):
             raise ValueError("neither video nor audio is wanted; switch one on")
         if self.fps_range and self.fps_range[0] > self.fps_range[1]:
@@ -98,5 +106,5 @@ class LoadOptions(Config):
 
     def dump(self) -> dict[str, Any]:
         """Those settings that decide which samples come when, for a saved state."""
-        names = ("batch_size", "clips_per_sample", "shuffle", "seed", "drop_last")
+        names = ("batch_size", "clips_per_sample", "shuffle", "seed", "drop_last", "buckets")
         return {name: getattr(self, name) for name in names}

@@ -95,6 +95,13 @@ class Order:
             parts.append(mixed[max(first - begin, 0) : last - begin])
         return np.concatenate(parts)
 
+    def stream(self, epoch: int) -> Ids:
+        """All samples in the order of an epoch."""
+        if not self._window:
+            return np.arange(self.samples)
+        windows = range(len(self._epoch(epoch)[1]))
+        return np.concatenate([self._mix(epoch, window) for window in windows])
+
     def shard_of(self, sample: int) -> tuple[int, int]:
         """The shard that a sample lies in, and its place among those of the shard."""
         shard = int(np.searchsorted(self.starts, sample, side="right")) - 1

@@ -130,6 +130,27 @@ class Rows:
             values=values,
         )
 
+    def facts(self) -> pa.Table:
+        """``probe`` and ``span`` of all samples that are loaded, in their order.
+
+        Raises:
+            UserError: the dataset has no such column.
+        """
+        tables = []
+        for shard, count in enumerate(self.counts):
+            if not count:
+                continue
+            table = self._source.facts(shard)
+            if "probe" not in table.column_names:
+                raise UserError(
+                    "What size its samples are is not told by this dataset: it has no column "
+                    "'probe', as those have that clipmill makes. Give size instead of buckets."
+                )
+            if self._chosen is not None:
+                table = table.take(_places(table.column("key"), self._chosen[shard]))
+            tables.append(table.select([n for n in ("probe", "span") if n in table.column_names]))
+        return pa.concat_tables(tables, promote_options="permissive")
+
     def _table(self, shard: int) -> pa.Table:
         """What is needed of the samples of one shard."""
         if shard in self._kept:
@@ -154,15 +175,20 @@ class Rows:
         table = pa.table(made)
         if self._chosen is None:
             return table
-        places = {key: place for place, key in enumerate(made[KEY_COLUMN].to_pylist())}
-        wanted = [places.get(key) for key in self._chosen[shard].to_pylist()]
-        if None in wanted:
-            key = self._chosen[shard][wanted.index(None)]
+        try:
+            return table.take(_places(table.column(KEY_COLUMN), self._chosen[shard]))
+        except KeyError as gone:
             raise InputError(
-                f"Sample {key} of the selection is not in shard {self._source.shard_name(shard)} "
-                "any more. Make the selection again with --overwrite."
-            )
-        return table.take(pa.array(wanted, pa.int64()))
+                f"Sample {gone.args[0]} of the selection is not in shard "
+                f"{self._source.shard_name(shard)} any more. Make the selection again with "
+                "--overwrite."
+            ) from None
+
+
+def _places(keys: Any, wanted: Any) -> pa.Array[Any]:
+    """Where some keys are among others; ``KeyError`` for one that is not."""
+    places = {key: place for place, key in enumerate(keys.to_pylist())}
+    return pa.array([places[key] for key in wanted.to_pylist()], pa.int64())
 
 
 def _chosen(source: SampleSource, selection: Selection) -> list[pa.Array[Any]]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from clipmill.core.errors import ProcessError, SampleError, StorageError
+import numpy as np
+
+from clipmill.core.errors import ProcessError, SampleError, StorageError, UserError
+from clipmill.dataset.load.buckets import NO_BUCKET, BucketOrder, place_in_buckets, read_buckets
 from clipmill.dataset.load.media_files import MediaFiles
 from clipmill.dataset.load.options import LoadOptions
 from clipmill.dataset.load.order import Order, choices
@@ -34,14 +37,14 @@ class Samples:
     def __init__(self, rows: Rows, options: LoadOptions) -> None:
         self.rows = rows
         self.options = options
-        counts = [count * options.clips_per_sample for count in rows.counts]
-        self.order = Order(
-            counts,
-            batch_size=options.batch_size,
-            mixed=options.mixed,
-            seed=options.seed,
-            drop_last=options.drop_last,
-        )
+        self.order = _order(rows, options)
+        self._looks = {NO_BUCKET: options}
+        for number, bucket in enumerate(read_buckets(options)):
+            look = {
+                "size": (bucket.width, bucket.height),
+                "frames": bucket.frames or options.frames,
+            }
+            self._looks[number] = options.model_copy(update=look)
         self._files: MediaFiles | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,7 +84,10 @@ class Samples:
     def _viewed(self, row: Row, sample: Place) -> dict[str, Any]:
         if self._files is None:
             self._files = MediaFiles(self.options.cache_bytes)
-        options = self.options
+        bucket = NO_BUCKET
+        if isinstance(self.order, BucketOrder):
+            bucket = int(self.order.places[sample.number])
+        options = self._looks[bucket]
         chance = choices(options.seed, sample.epoch, sample.number)
         if options.video and row.video is None:
             raise ProcessError("it has no pictures", error_class="no_video_stream")
@@ -96,3 +102,19 @@ class Samples:
                 audio = video if heard == seen else stack.enter_context(alone)
             arrays = view(video, audio, row.span, options, chance)
         return {"key": row.key, **row.values, **arrays}
+
+
+def _order(rows: Rows, options: LoadOptions) -> Order:
+    times = options.clips_per_sample
+    counts = [count * times for count in rows.counts]
+    how: Any = {"mixed": options.mixed, "seed": options.seed, "drop_last": options.drop_last}
+    buckets = read_buckets(options)
+    if not buckets:
+        return Order(counts, batch_size=options.batch_size, **how)
+    places = place_in_buckets(rows.facts(), buckets, options)
+    if not (places != NO_BUCKET).any():
+        raise UserError(
+            f"No sample fits any of the buckets {', '.join(options.buckets or ())}: all have too "
+            "few frames for them at this rate, or no pictures."
+        )
+    return BucketOrder(counts, np.repeat(places, times), buckets, **how)

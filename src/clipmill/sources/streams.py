@@ -76,7 +76,9 @@ def reading(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except _file_errors() as error:
+    except Exception as error:  # asked which one here, since no more can be when Python is ending
+        if not isinstance(error, _file_errors()):
+            raise
         kind = DamagedInput if _is_damage(url, error) else InputError
         raise kind(_what_is_wrong(url, error)) from error
 

@@ -47,7 +47,7 @@ constraints: $(VENV)/.dev  ## resolve all dependencies anew
 
 clean:  ## remove what was made here, but for .venv
 	rm -rf build dist demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find src tests tools bench -name __pycache__ -prune -exec rm -rf {} +
+	find src tests tools bench examples -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

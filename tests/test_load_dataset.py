@@ -222,6 +222,46 @@ def test_pictures_of_several_sizes_are_a_list(tmp_path):
     assert batch["frames"].shape == (2, 2, 64, 64, 3)
 
 
+def test_mixtures_take_batches_of_each_in_proportion(raw, shapes):
+    settings = {"frames": 1, "size": 32, "batch_size": 1, "shuffle": True, "columns": ("url",)}
+
+    def loaders():
+        return [data.loader(**settings) for data in (raw, shapes)]
+
+    def is_raw(batch):
+        return "shapes" not in batch["url"][0]
+
+    once = [batch["url"][0] for batch in clipmill.mix(loaders())]
+    assert len(once) == len(set(once)) == 2 * COUNT
+    mixture = clipmill.mix(loaders(), [3, 1], batches=28, seed=1)
+    of_raw = [is_raw(batch) for batch in mixture]
+    assert sum(of_raw) == 21
+    assert of_raw != sorted(of_raw)
+    # 42 batches in two epochs: each of the seven comes six times, none a seventh.
+    keys = [batch["key"][0] for _ in range(2) for batch in mixture if is_raw(batch)]
+    assert {keys.count(key) for key in set(keys)} == {6}
+
+
+def test_mixtures_are_resumed_and_shared_like_other_loaders(raw, shapes):
+    def mixture(**ranks):
+        parts = [data.loader(frames=1, size=32, batch_size=2, **ranks) for data in (raw, shapes)]
+        return clipmill.mix(parts, [1, 2])
+
+    whole = [batch["key"] for batch in mixture()]
+    shared = [batch["key"] for rank in (0, 1) for batch in mixture(rank=rank, ranks=2)]
+    assert sorted(whole) == sorted(shared)
+    loader = mixture()
+    steps = iter(loader)
+    before = [next(steps)["key"] for _ in range(3)]
+    resumed = mixture()
+    resumed.load_state_dict(loader.state_dict())
+    assert before + [batch["key"] for batch in resumed] == whole
+    with pytest.raises(UserError, match="weight greater than 0"):
+        clipmill.mix([raw.loader(frames=1)], [1, 2])
+    with pytest.raises(UserError, match="cannot be part of another"):
+        clipmill.mix([mixture()])
+
+
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     """Four wide videos of one second and of two, two high ones and one that is square."""

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipmill.api import Dataset, download, load, open
+    from clipmill.api import Dataset, download, load, mix, open
     from clipmill.core.request import Audio, Frames, Packets
     from clipmill.core.seen import Seen
     from clipmill.run.recipe import Recipe
@@ -24,6 +24,7 @@ __all__ = [
     "Seen",
     "download",
     "load",
+    "mix",
     "open",
     "step",
 ]
@@ -39,6 +40,7 @@ _HOME = {
     "step": "clipmill.steps.function",
     "download": "clipmill.api",
     "load": "clipmill.api",
+    "mix": "clipmill.api",
     "open": "clipmill.api",
 }
 

@@ -288,10 +288,43 @@ def _loader(
     from clipmill.dataset.load.loader import Loader
     from clipmill.dataset.load.options import LoadOptions
     from clipmill.dataset.load.rows import Rows
+    from clipmill.dataset.load.samples import Samples
 
     rank, ranks = settings.pop("rank", None), settings.pop("ranks", None)
     options = parse_config(LoadOptions, settings, "", style="keyword")
-    return Loader(Rows(source, options.columns, chosen, parent), options, rank, ranks)
+    rows = Rows(source, options.columns, chosen, parent)
+    return Loader(Samples(rows, options), rank, ranks)
+
+
+def mix(
+    loaders: Sequence[Loader],
+    weights: Sequence[float] | None = None,
+    *,
+    batches: int | None = None,
+    seed: int = 0,
+) -> Loader:
+    """Several loaders as one, each batch of one of them.
+
+    Args:
+        loaders: as ``load`` and ``Dataset.loader`` give them; those of mixtures cannot be mixed.
+        weights: how often batches of each come, relative to the others. Default: each batch once
+            per epoch.
+        batches: of an epoch. Default: as many as all have together.
+        seed: of the order in which they take turns.
+
+    Raises:
+        UserError: there are no loaders, or not a positive weight for each.
+    """
+    from clipmill.dataset.load.loader import Loader
+    from clipmill.dataset.load.mixture import Mixture
+    from clipmill.dataset.load.samples import Samples
+
+    parts = [loader.samples for loader in loaders]
+    if not all(isinstance(part, Samples) for part in parts):
+        raise UserError("A mixture cannot be part of another one: mix all loaders at once.")
+    mixture = Mixture(parts, weights, batches, seed)  # type: ignore[arg-type]  # just checked
+    here = (loaders[0].rank, loaders[0].ranks) if loaders else (None, None)
+    return Loader(mixture, *here)
 
 
 @contextmanager

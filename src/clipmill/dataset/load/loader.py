@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from clipmill.core.errors import UserError
 from clipmill.core.extras import check_installed
 from clipmill.dataset.load.collate import collate
+from clipmill.dataset.load.mixture import Mixture
 from clipmill.dataset.load.options import LoadOptions
-from clipmill.dataset.load.rows import Rows
 from clipmill.dataset.load.samples import Failure, Samples
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ class Loader:
     Samples that cannot be read are left out of their batch and counted, unless they are errors.
 
     Args:
-        rows: the samples.
-        options: what is wanted of them.
+        samples: gives them, batch by batch.
         rank: number of this process among those that share an epoch. Default: that of
             ``torch.distributed``, else the environment's ``RANK``, else 0.
         ranks: how many there are. Default: likewise, else ``WORLD_SIZE``, else 1.
@@ -43,13 +42,11 @@ class Loader:
 
     def __init__(
         self,
-        rows: Rows,
-        options: LoadOptions,
+        samples: Samples | Mixture,
         rank: int | None = None,
         ranks: int | None = None,
     ) -> None:
-        self.samples = Samples(rows, options)
-        self.options = options
+        self.samples = samples
         here = _ranks()
         self.rank, self.ranks = (
             here[0] if rank is None else rank,
@@ -124,8 +121,7 @@ class Loader:
         return {
             "epoch": self.epoch,
             "batches": self._first + self._given * self.ranks,
-            "samples": self.samples.order.samples,
-            "options": self.options.dump(),
+            "order": self.samples.describe(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -137,13 +133,14 @@ class Loader:
         Raises:
             UserError: it is of other samples, or of other settings that decide their order.
         """
-        mine = {"samples": self.samples.order.samples, **self.options.dump()}
-        theirs = {"samples": state["samples"], **state["options"]}
-        changed = [name for name in mine if mine[name] != theirs.get(name)]
+        mine, theirs = self.samples.describe(), state["order"]
+        changed = [
+            f"{name} {theirs.get(name)} then, {now} now"
+            for name, now in mine.items()
+            if now != theirs.get(name)
+        ]
         if changed:
-            told = ", ".join(
-                f"{name} {theirs.get(name)} then, {mine[name]} now" for name in changed
-            )
+            told = ", ".join(changed)
             raise UserError(
                 f"The saved state is of another order of samples ({told}). Load with the same "
                 "settings and the same selection, or begin the epoch anew with set_epoch."
@@ -167,7 +164,7 @@ class Loader:
 
 
 def batches(
-    samples: Samples, epoch: int, numbers: range, threads: int | None = None
+    samples: Samples | Mixture, epoch: int, numbers: range, threads: int | None = None
 ) -> Iterator[tuple[dict[str, Any] | None, list[Failure]]]:
     """Batches in order, each with what was left out of it; None for one of which nothing is left.
 
@@ -182,8 +179,8 @@ def batches(
     with ThreadPoolExecutor(threads, "clipmill-load") as pool:
         try:
             for number in numbers:
-                places = samples.batch(epoch, number)
-                waiting.append([pool.submit(samples.load, place) for place in places])
+                load: Callable[[Any], Any] = samples.load
+                waiting.append([pool.submit(load, one) for one in samples.batch(epoch, number)])
                 if len(waiting) == _AHEAD:
                     yield _collated(waiting.popleft(), samples.options)
             while waiting:

@@ -50,6 +50,10 @@ class Samples:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": None}
 
+    def describe(self) -> dict[str, Any]:
+        """What decides which samples come when."""
+        return {"samples": self.order.samples, **self.options.dump()}
+
     def batches(self, rank: int, ranks: int, first: int = 0) -> int:
         """How many batches a rank gets; see ``Order.batches``."""
         return self.order.batches(rank, ranks, first)

@@ -111,7 +111,9 @@ def test_what_stays_in_place_while_the_view_does_not_is_overlay(
     assert values["scene_share"] == 0
 
 
-@pytest.mark.parametrize("move", [{"shift": 0.2}, {"shift": 0.02}, {"growth": 0.1}])
+@pytest.mark.parametrize(
+    "move", [{"shift": 0.2}, {"shift": 0.02}, {"shift": 0.75}, {"growth": 0.1}]
+)
 def test_what_moves_with_the_view_is_text_of_the_scene(
     tmp_path: Path, move: Mapping[str, float]
 ) -> None:

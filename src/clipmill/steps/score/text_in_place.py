@@ -31,11 +31,14 @@ _MOVED = 0.3
 _LEAST_DETAIL = 8.0
 # Correlation of luma with the place where text is found again; another text has up to 0.5.
 _FOUND = 0.7
+_LEAST_STEP = 2
 # Standard deviation of luma below which letters are known by their colour alone, in levels.
 _LEAST_CONTRAST = 4.0
 # Levels that what is around text differs by on average when nothing but coding changed it.
 _SAME_AROUND = 4.0
 _SAME_BOX = 0.5
+# Width of a part of a text over its height: three letters or so.
+_PART = 2
 
 
 @dataclass(eq=False)
@@ -182,7 +185,7 @@ def _kind_of_stay(text: Text, look: Look) -> Literal["overlay", "scene"] | None:
 
 def _kind_of_change(box: Box, there: Look, other: Look) -> Literal["overlay", "scene"] | None:
     """What is told by a text that one of two neighbouring looks has in its place."""
-    if _is_elsewhere(there.luma[_within(box)], other):
+    if _is_elsewhere(box, there, other):
         return "scene"
     view = _view(there, other)
     if view is None or view < _STANDS:
@@ -198,24 +201,38 @@ def _kind_of_change(box: Box, there: Look, other: Look) -> Literal["overlay", "s
     return "overlay" if apart <= _SAME_AROUND else None
 
 
-def _is_elsewhere(letters: Array, look: Look) -> bool:
-    """Whether a text is anywhere in a look as it is, or in one of its boxes in another size."""
+def _is_elsewhere(box: Box, there: Look, other: Look) -> bool:
+    """Whether a text is elsewhere in another look, or in one of its boxes in another size."""
     cv2 = opencv()
+    letters = there.luma[_within(box)]
     height, width = letters.shape
     if letters.std() < _LEAST_CONTRAST:
         return False
-    grounds = [look.luma]
-    for left, top, right, bottom in look.boxes:
+    # Of a long one more than half must be there: the rest may have left the picture.
+    parts = np.array_split(letters, -(-width // (_PART * height)), axis=1)
+    lefts = box[0] + np.cumsum([0, *(part.shape[1] for part in parts[:-1])])
+    moved = 0
+    for part, left in zip(parts, lefts, strict=True):
+        score, (x, y) = _found(other.luma, part)
+        moved += score >= _FOUND and max(abs(x - left), abs(y - box[1])) >= _LEAST_STEP
+    if moved > len(parts) / 2:
+        return True
+    for left, top, right, bottom in other.boxes:
         scale, slack = width / (right - left), (bottom - top) // 4
         if 0.5 <= scale * (bottom - top) / height <= 2:
-            around = look.luma[max(top - slack, 0) : bottom + slack, left:right]
-            size = width, max(round(scale * len(around)), 1)
-            grounds.append(cv2.resize(around, size, interpolation=cv2.INTER_LINEAR))
-    return any(
-        cv2.matchTemplate(ground, letters, cv2.TM_CCOEFF_NORMED).max() >= _FOUND
-        for ground in grounds
-        if len(ground) >= height
-    )
+            around = other.luma[max(top - slack, 0) : bottom + slack, left:right]
+            size = width, max(round(scale * len(around)), height)
+            around = cv2.resize(around, size, interpolation=cv2.INTER_LINEAR)
+            if _found(around, letters)[0] >= _FOUND:
+                return True
+    return False
+
+
+def _found(picture: Array, letters: Array) -> tuple[float, tuple[int, int]]:
+    """How alike the place is that is most alike, and its left and top."""
+    cv2 = opencv()
+    _, score, _, place = cv2.minMaxLoc(cv2.matchTemplate(picture, letters, cv2.TM_CCOEFF_NORMED))
+    return score, place
 
 
 def _stays(box: Box, one: Look, other: Look) -> bool:

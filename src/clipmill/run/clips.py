@@ -53,6 +53,25 @@ class Clip:
     members: dict[str, MemberFile] = field(default_factory=dict)
     subtitles: list[Subtitle] = field(default_factory=list)
 
+    def set_rendered(self, rendered: Rendered | ProcessError) -> None:
+        """Take over what was made of it, or why nothing was."""
+        if isinstance(rendered, ProcessError):
+            self.outcome = Outcome.of_error(rendered, "render")
+            return
+        self.probe = rendered.probe
+        self.subtitles = rendered.subtitles
+        self.members = {
+            extension: MemberFile(file.path, file.size, file.sha256)
+            for extension, file in rendered.members.items()
+        }
+        self.rendered = {
+            "span": rendered.actual.row(),
+            "frame_count": rendered.frame_count,
+            "encoder": rendered.encoder,
+            "geometry": rendered.geometry,
+            "notes": list(rendered.notes) or None,
+        }
+
 
 @dataclass(slots=True)
 class SourceClips:

@@ -17,10 +17,10 @@ from clipmill.core.seen import Cell
 from clipmill.dataset.dataset import Dataset
 from clipmill.fetch.base import FetchRequest
 from clipmill.io.stretch import Place
-from clipmill.run.clip_maker import refuse_changed
 from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.columns_rows import RowToSee, rows_to_see
 from clipmill.run.shard_columns import ShardColumns, write_cells
+from clipmill.run.source_checks import refuse_changed
 from clipmill.run.source_work import pick_media
 from clipmill.run.staging import StagedShard, carry_on_commit
 from clipmill.run.step_crew import StepCrew

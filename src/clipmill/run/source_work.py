@@ -19,11 +19,13 @@ from clipmill.fetch.failures import failure
 from clipmill.io.stretch import Place, file_of
 from clipmill.run.budget import Holding
 from clipmill.run.carry import Carried, CarriedRow
-from clipmill.run.clip_maker import ClipMaker, check_duration, refuse_changed
+from clipmill.run.clip_finder import ClipFinder
+from clipmill.run.clip_maker import ClipMaker
 from clipmill.run.clips import Judged, MemberFile
 from clipmill.run.recipe import Recipe
 from clipmill.run.result_rows import clip_row, json_row, result_row
 from clipmill.run.rows import fetch_row
+from clipmill.run.source_checks import check_duration, refuse_changed
 from clipmill.run.workbench import Workbench
 from clipmill.run.worked import Worked
 from clipmill.steps.split.options import SplitOptions
@@ -233,13 +235,15 @@ class SourceWork:
             refuse_changed(main, fetched.sha256)
         path = await self._with_sound(fetched)
         known = {} if main is None else {main: fetched.sha256}
-        made = ClipMaker(self._bench.recipe, self._bench.pool, self._bench.parent, known)
+        recipe, pool = self._bench.recipe, self._bench.pool
+        finder = ClipFinder(recipe, pool, self._bench.parent, known)
         subtitles = list(worked.subtitles)
-        worked.clips = await made.find(path, self._samples, subtitles)
-        worked.probe = made.probe
+        worked.clips = await finder.find(path, self._samples, subtitles)
+        worked.probe = finder.probe
         if self._bench.judge is not None:
             await self._judge_clips(path, worked)
-        await made.make(path, self._samples, worked.clips)
+        maker = ClipMaker(recipe, pool, finder.probe, finder.lines)
+        await maker.make(path, self._samples, worked.clips)
         files = (clip.members.values() for one in worked.clips.values() for clip in one.clips)
         self._others.update(file.path for members in files for file in members)
 

@@ -121,7 +121,9 @@ def test_bare_tars_and_globs_can_be_loaded(copy):
     assert videos_in(loader) == [3, 4, 5, 6]
 
 
-def test_far_storage_is_read_by_ranges_and_kept(raw, monkeypatch):
+@pytest.fixture
+def far(raw, monkeypatch):
+    """The dataset on a storage, and every range of its tars that was asked for."""
     memory = fsspec.filesystem("memory")
     memory.put(raw.folder.url, "/load", recursive=True)
     asked = []
@@ -133,12 +135,32 @@ def test_far_storage_is_read_by_ranges_and_kept(raw, monkeypatch):
         return read(self, path, start, end, **options)
 
     monkeypatch.setattr(type(memory), "cat_file", spy)
-    loader = clipmill.load("memory://load", frames=1, shuffle=True, clips_per_sample=2, threads=1)
-    assert sorted(videos_in(loader)) == sorted([*range(COUNT)] * 2)
-    assert len(asked) == len(set(asked)) == COUNT
-    sizes = {place["mp4"]["size"] for place in raw.table(["media"]).column(0).to_pylist()}
-    assert {end - start for _, start, end in asked} == sizes
+    yield asked
     memory.rm("/load", recursive=True)
+
+
+def test_of_far_storage_the_selected_samples_alone_are_read_and_kept(raw, far):
+    chosen = clipmill.open("memory://load").select("key in ('000000', '000011', '000020')")
+    loader = chosen.loader(frames=1, clips_per_sample=2, shuffle=True)
+    assert sorted(videos_in(loader)) == [0, 0, 4, 4, 6, 6]
+    rows = raw.table(["key", "media"]).to_pylist()
+    places = {row["key"]: row["media"]["mp4"] for row in rows}
+    assert sorted(end - start for _, start, end in set(far)) == sorted(
+        places[key]["size"] for key in ("000000", "000011", "000020")
+    )
+
+
+def test_of_far_storage_what_lies_together_is_read_at_once(far):
+    loader = clipmill.load("memory://load", frames=1, batch_size=7)
+    assert videos_in(loader) == list(range(COUNT))
+    # one range of each of the first two tars; the last holds a single video
+    assert len(far) == 3
+    far.clear()
+    assert videos_in(loader) == list(range(COUNT))
+    assert far == []  # kept
+    loader = clipmill.load("memory://load", frames=1, cache_bytes=1000)
+    assert videos_in(loader) == list(range(COUNT))
+    assert len(far) == COUNT
 
 
 def test_samples_that_cannot_be_read_are_left_out_and_counted_or_raised(copy):

@@ -179,14 +179,22 @@ def batches(
     with ThreadPoolExecutor(threads, "clipmill-load") as pool:
         try:
             for number in numbers:
-                load: Callable[[Any], Any] = samples.load
-                waiting.append([pool.submit(load, one) for one in samples.batch(epoch, number)])
+                batch: list[Any] = list(samples.batch(epoch, number))
+                work: Callable[[Any], Any] = samples.load
+                fetched = pool.submit(samples.fetch, batch)
+                waiting.append([pool.submit(_after, fetched, work, one) for one in batch])
                 if len(waiting) == _AHEAD:
                     yield _collated(waiting.popleft(), samples.options)
             while waiting:
                 yield _collated(waiting.popleft(), samples.options)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _after(fetched: Future[None], work: Callable[[Any], Any], sample: Any) -> Any:
+    """Load a sample once what its batch shares is there."""
+    fetched.result()
+    return work(sample)
 
 
 def _collated(

@@ -6,13 +6,12 @@ import os
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clipmill.core.errors import ProcessError
-from clipmill.core.redact import redact_url
 from clipmill.core.sample import MediaRef
+from clipmill.dataset.load.far_bytes import FarBytes, cut_short, gone
 from clipmill.io.filesystem import open_filesystem
 from clipmill.io.parquet_cells import ParquetCells
 from clipmill.io.remote import from_remote
@@ -35,12 +34,15 @@ class MediaFiles:
     """
 
     def __init__(self, cache_bytes: int) -> None:
-        self._room = cache_bytes
-        self._kept: OrderedDict[MediaRef, bytes] = OrderedDict()
+        self._far = FarBytes(cache_bytes)
         self._indexes: OrderedDict[tuple[MediaRef, int, bool], Index] = OrderedDict()
         self._weight = 0
         self._lock = threading.Lock()
         self._cells = ParquetCells()
+
+    def fetch(self, refs: Iterable[MediaRef]) -> None:
+        """Fetch from far storage what is about to be opened, as far as that saves requests."""
+        self._far.fetch(ref for ref in refs if "://" in ref.path and ref.row is None)
 
     @contextmanager
     def open(self, ref: MediaRef, *, hears: bool) -> Iterator[MediaFile]:
@@ -77,27 +79,13 @@ class MediaFiles:
         if "://" not in ref.path and ref.row is None:
             yield _local(ref)
             return
-        data = self._fetched(ref) if "://" in ref.path else self._cell(ref)
+        data = self._far.read(ref) if ref.row is None else self._cell(ref)
         with _memory_file(data) as path:
             yield path
 
-    def _fetched(self, ref: MediaRef) -> bytes:
-        with self._lock:
-            if ref in self._kept:
-                self._kept.move_to_end(ref)
-                return self._kept[ref]
-        data = self._cell(ref) if ref.row is not None else _far_stretch(ref)
-        with self._lock:
-            if len(data) <= self._room and ref not in self._kept:
-                self._kept[ref] = data
-                self._room -= len(data)
-                while self._room < 0:
-                    self._room += len(self._kept.popitem(last=False)[1])
-        return data
-
     def _cell(self, ref: MediaRef) -> bytes:
         assert ref.row is not None
-        with self._lock, from_remote(ref.path):
+        with from_remote(ref.path):
             filesystem, path = open_filesystem(ref.path)
             return self._cells.read(filesystem, path, ref.extension, ref.row).to_pybytes()
 
@@ -111,38 +99,12 @@ def _local(ref: MediaRef) -> Place:
     try:
         size = os.stat(ref.path).st_size
     except OSError as error:
-        raise _gone(ref) from error
+        raise gone(ref.path) from error
     if ref.offset is None or ref.size is None:
         return Path(ref.path)
     if ref.offset + ref.size > size:
-        raise _cut_short(ref, size)
+        raise cut_short(ref, size)
     return Stretch(Path(ref.path), ref.offset, ref.size)
-
-
-def _far_stretch(ref: MediaRef) -> bytes:
-    filesystem, path = open_filesystem(ref.path)
-    try:
-        with from_remote(ref.path):
-            if ref.offset is None:
-                return bytes(filesystem.cat_file(path))
-            data = filesystem.cat_file(path, start=ref.offset, end=ref.offset + (ref.size or 0))
-    except FileNotFoundError as error:
-        raise _gone(ref) from error
-    if len(data) != ref.size:
-        raise _cut_short(ref, ref.offset + len(data))
-    return bytes(data)
-
-
-def _cut_short(ref: MediaRef, end: int) -> ProcessError:
-    return ProcessError(
-        f"{redact_url(ref.path)} ends at byte {end}, before the member at {ref.offset} of "
-        f"{ref.size} bytes does",
-        error_class="truncated",
-    )
-
-
-def _gone(ref: MediaRef) -> ProcessError:
-    return ProcessError(f"{redact_url(ref.path)} is not there any more", error_class="media_gone")
 
 
 @contextmanager

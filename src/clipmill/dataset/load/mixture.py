@@ -88,6 +88,11 @@ class Mixture:
         again, own = divmod(count, int(self._held[part]))
         return [PartPlace(part, place) for place in self._parts[part].batch(again, own)]
 
+    def fetch(self, samples: Sequence[PartPlace]) -> None:
+        """See ``Samples.fetch``."""
+        for one in samples[:1]:  # all are of the same part
+            self._parts[one.part].fetch([sample.place for sample in samples])
+
     def load(self, sample: PartPlace) -> dict[str, Any] | Failure:
         """See ``Samples.load``."""
         return self._parts[sample.part].load(sample.place)

@@ -58,6 +58,10 @@ class Rows:
         selection: which samples. Default: all that succeeded.
         parent: where the sources of virtual clips lie now. Default: where they lay.
 
+    Attributes:
+        counts: number of samples of each shard.
+        is_far: whether their media lie on a storage.
+
     Raises:
         UserError: there are no samples, a column does not exist, or a selected shard has gone.
     """
@@ -76,6 +80,8 @@ class Rows:
                 "tars. `clipmill download` makes a dataset of a table or a folder of media."
             )
         self._source = source
+        media = source.media_folder() or source.files()[0].url
+        self.is_far = "://" in media
         names = source.schema().names
         self._own = [name for name in ("caption", *columns) if name.split(".")[0] in names]
         others = [name for name in columns if name not in self._own]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,10 +46,14 @@ class Samples:
                 "frames": bucket.frames or options.frames,
             }
             self._looks[number] = options.model_copy(update=look)
-        self._files: MediaFiles | None = None
+        self._files = MediaFiles(options.cache_bytes)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._files = MediaFiles(self.options.cache_bytes)
 
     def describe(self) -> dict[str, Any]:
         """What decides which samples come when."""
@@ -62,6 +67,20 @@ class Samples:
         """The samples of one batch; see ``Order.batch``."""
         return [Place(epoch, int(one)) for one in self.order.batch(epoch, number)]
 
+    def fetch(self, samples: Sequence[Place]) -> None:
+        """Fetch what samples have on far storage, as far as some of it lies together.
+
+        Args:
+            samples: of one batch.
+        """
+        if not self.rows.is_far:
+            return
+        rows = [self._row(sample) for sample in samples]
+        videos = [row.video for row in rows if row.video and self.options.video]
+        audios = [row.audio for row in rows if row.audio and self.options.audio]
+        with suppress(StorageError):  # told when the sample itself is loaded
+            self._files.fetch([*videos, *audios])
+
     def load(self, sample: Place) -> dict[str, Any] | Failure:
         """One sample as arrays, or why there is none.
 
@@ -71,8 +90,7 @@ class Samples:
         Raises:
             SampleError: it cannot be read, and is not to be skipped; names it.
         """
-        shard, place = self.order.shard_of(sample.number)
-        row = self.rows.row(shard, place // self.options.clips_per_sample)
+        row = self._row(sample)
         try:
             return self._viewed(row, sample)
         except (SampleError, StorageError) as error:
@@ -85,9 +103,11 @@ class Samples:
                 ) from error
             return row.key, error_class, error.message
 
+    def _row(self, sample: Place) -> Row:
+        shard, place = self.order.shard_of(sample.number)
+        return self.rows.row(shard, place // self.options.clips_per_sample)
+
     def _viewed(self, row: Row, sample: Place) -> dict[str, Any]:
-        if self._files is None:
-            self._files = MediaFiles(self.options.cache_bytes)
         bucket = NO_BUCKET
         if isinstance(self.order, BucketOrder):
             bucket = int(self.order.places[sample.number])

@@ -333,3 +333,6 @@ def test_vectors_and_numbers_become_arrays(tmp_path, videos):
     assert batch["likes"][[0, 2]].tolist() == [1, 3]
     assert np.isnan(batch["likes"][1])
     assert batch["tags"] == [["a"], [], ["b", "c"]]
+    (alone,) = data.loader(video=False, columns=("embedding",))
+    assert set(alone) == {"key", "embedding"}
+    assert np.array_equal(alone["embedding"], batch["embedding"])

@@ -45,7 +45,7 @@ class LoadOptions(Config):
     audio_channels: Literal[1, 2] | None = None
     """Channels of the sound. Default: those of the source."""
     video: bool = True
-    """Give frames; without them a loader of sound alone."""
+    """Give frames; without them a loader of sound, or of columns such as embeddings, alone."""
     columns: tuple[str, ...] = ()
     """Further columns to give, of the dataset or of steps, such as ``motion.mean``."""
     layout: Literal["thwc", "tchw", "cthw"] = "thwc"
@@ -84,8 +84,8 @@ class LoadOptions(Config):
             raise ValueError("buckets say how large pictures are; give no size, and leave video on")
         if self.buckets is not None and not self.buckets:
             raise ValueError("buckets names no shape")
-        if not (self.video or self.audio):
-            raise ValueError("neither video nor audio is wanted; switch one on")
+        if not (self.video or self.audio or self.columns):
+            raise ValueError("neither video, audio nor columns are wanted; ask for one of them")
         if self.fps_range and self.fps_range[0] > self.fps_range[1]:
             raise ValueError("fps_range goes from the lower to the higher rate")
         if isinstance(self.fps, tuple) and not self.fps:

@@ -15,7 +15,9 @@ from clipmill.core.errors import InputError, OutputError, RecipeError
 from clipmill.dataset.selection import SELECTIONS_FOLDER
 from clipmill.demo.media import make_video
 from clipmill.run import shard_columns
-from select_data import FLOAT, MOTION, motion, write_cells
+from clipmill.sources.base import Part
+from clipmill.sources.samples import SampleSource
+from select_data import FLOAT, MOTION, motion, write_cells, write_shard
 
 PICTURE = pa.schema([("luminance", pa.struct([("mean", FLOAT), ("values", pa.list_(FLOAT))]))])
 
@@ -244,3 +246,23 @@ def test_samples_are_found_by_key_whatever_shard_they_came_to(clips, tmp_path):
     made = clips.export(tmp_path / "out", samples_per_shard=4, quiet=True)
     assert made.shards == ["00000"]
     assert made.sample("000011_00000")["mp4"][4:8] == b"ftyp"
+
+
+def test_units_of_steps_come_along(clips, tmp_path):
+    place = clips.folder.local("columns/motion-aaaaaa/step.json")
+    about = [{"name": "mean", "unit": "widths/s", "description": "speed", "exported": None}]
+    place.write_text(json.dumps({**json.loads(place.read_text()), "columns": about}))
+    made = clips.export(tmp_path / "out", columns="motion", quiet=True)
+    field = made.schema(made.shards[0]).field("motion_mean")
+    assert field.metadata == {b"unit": b"widths/s", b"description": b"speed"}
+
+
+def test_what_a_site_said_of_the_licence_is_a_column_of_what_is_made(tmp_path):
+    rows = [{"info": {"license": "CC0", "title": "a"}, "caption": "x"}]
+    write_shard(tmp_path / "raw", "00000", rows)
+    source = SampleSource(str(tmp_path / "raw"))
+    assert source.schema().field("license").type == pa.string()
+    assert source.read(Part(0, 0, 1))["license"].to_pylist() == ["CC0"]
+    write_shard(tmp_path / "own", "00000", [{**rows[0], "license": "mine"}])
+    own = SampleSource(str(tmp_path / "own"))
+    assert own.read(Part(0, 0, 1))["license"].to_pylist() == ["mine"]

@@ -38,7 +38,8 @@ def test_the_card_tells_of_the_selection_the_licences_and_the_columns(out):
     assert "## Selection `some`" in body
     assert "| not known | 1 |" in body
     assert "| cc-by-4.0 | 1 |" in body
-    assert "| `caption` | `string` |" in body
+    assert "| `caption` | `string` |  |  |" in body
+    assert "| `probe_duration_seconds` | `double` | s | of the video, or else" in body
 
 
 def test_it_is_a_dataset_of_ours_too(out):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-_LICENSES = ("license", "info_license")
+_LICENSE = "license"
 _SECONDS = "probe_duration_seconds"
 
 
@@ -26,18 +26,18 @@ class Card:
         self._seconds = 0.0
         self._extensions: set[str] = set()
         self._licenses: Counter[str] = Counter()
-        self._columns: dict[str, pa.DataType] = {}
+        self._columns: dict[str, pa.Field[Any]] = {}
 
     def add(self, rows: pa.Table) -> None:
         """Count in the samples of a shard, as ``metadata.parquet`` tells of them."""
         self._clips += rows.num_rows
-        self._columns |= {field.name: field.type for field in rows.schema}
+        self._columns |= {field.name: field for field in rows.schema}
         names = rows.column("file_name").to_pylist()
         self._extensions |= {str(name).rpartition(".")[2] for name in names}
         if _SECONDS in rows.column_names:
             self._seconds += sum(filter(None, rows.column(_SECONDS).to_pylist()))
-        column = next((name for name in _LICENSES if name in rows.column_names), None)
-        values = rows.column(column).to_pylist() if column else [None] * rows.num_rows
+        has_licenses = _LICENSE in rows.column_names
+        values = rows.column(_LICENSE).to_pylist() if has_licenses else [None] * rows.num_rows
         self._licenses.update(str(value or "not known") for value in values)
 
     def text(self) -> str:
@@ -66,8 +66,14 @@ class Card:
         yield from (
             f"| {_cell(name)} | {count:,} |" for name, count in self._licenses.most_common()
         )
-        yield from ("", "## Columns", "", "| column | type |", "|---|---|")
-        yield from (f"| `{name}` | `{_cell(str(kind))}` |" for name, kind in self._columns.items())
+        yield from ("", "## Columns", "", "| column | type | unit | |", "|---|---|---|---|")
+        yield from map(_column, self._columns.values())
+
+
+def _column(field: pa.Field[Any]) -> str:
+    told = {name.decode(): text.decode() for name, text in (field.metadata or {}).items()}
+    unit, description = _cell(told.get("unit", "")), _cell(told.get("description", ""))
+    return f"| `{field.name}` | `{_cell(str(field.type))}` | {unit} | {description} |"
 
 
 def _funnel(chosen: Mapping[str, Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ _LEFT_OUT = frozenset(
         *("fetch", "info", "media", "source_media"),
     }
 )
+_LICENSE = "license"
 
 
 def rows_with_media(table: pa.Table) -> list[int]:
@@ -29,17 +30,25 @@ def rows_with_media(table: pa.Table) -> list[int]:
 def flat_table(table: pa.Table, rows: list[int], taken: Collection[str]) -> pa.Table:
     """What is known of some rows, under flat names such as ``probe_duration_seconds``.
 
+    ``license`` is what a site said, where the input has no such column; units and descriptions
+    stay with the columns.
+
     Args:
         table: of a shard.
         rows: numbers of the rows to take.
         taken: names that the layout needs itself; a column of that name becomes ``input_<name>``.
     """
+    if _LICENSE not in table.column_names and "info" in table.column_names:
+        licences = pc.struct_field(table.column("info"), _LICENSE)
+        table = table.append_column(_LICENSE, licences)
     kept = table.drop_columns([name for name in table.column_names if name in _LEFT_OUT])
     kept = kept.take(pa.array(rows, pa.int64()))
     while any(pa.types.is_struct(field.type) for field in kept.schema):
         kept = kept.flatten()
-    made: dict[str, pa.ChunkedArray[Any]] = {}
+    made: dict[str, tuple[pa.Field[Any], pa.ChunkedArray[Any]]] = {}
     for field, column in zip(kept.schema, kept.columns, strict=True):
         name = field.name.replace(".", "_")
-        made[f"input_{name}" if name in taken or name in made else name] = column
-    return pa.table({name: column for name, column in made.items() if column.type != pa.null()})
+        name = f"input_{name}" if name in taken or name in made else name
+        made[name] = (field.with_name(name), column)
+    known = [pair for pair in made.values() if pair[1].type != pa.null()]
+    return pa.table([column for _, column in known], schema=pa.schema([one for one, _ in known]))

@@ -91,7 +91,11 @@ def flat_rows(table: pa.Table) -> pa.Table:
         ]
         made[f"{extension}_path"] = pa.array(paths, pa.string())
     known = flat_table(table, there, {*_TAKEN, *made})
-    return pa.table({**made, **dict(zip(known.column_names, known.columns, strict=True))})
+    paths_first = pa.table(made)
+    return pa.table(
+        [*paths_first.columns, *known.columns],
+        schema=pa.schema([*paths_first.schema, *known.schema]),
+    )
 
 
 def main_extension(media: Mapping[str, Any]) -> str | None:

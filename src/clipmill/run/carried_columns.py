@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -26,12 +26,18 @@ class Leaf:
         group: the column group.
         path: name of the column, then of fields in it.
         kind: its type.
-        exported: the name it has in exports, where that is none made of the step's and its own.
+        about: what the step says of the column: its name in exports, where that is none made of
+            the step's and its own, unit and description.
     """
 
     def __init__(
-        self, group: ColumnGroup, path: tuple[str, ...], kind: pa.DataType, exported: str | None
+        self,
+        group: ColumnGroup,
+        path: tuple[str, ...],
+        kind: pa.DataType,
+        about: Mapping[str, Any],
     ) -> None:
+        exported = about.get("exported") if len(path) == 1 else None
         self.group = group.name
         self.path = path
         self.type = kind
@@ -48,6 +54,9 @@ class Leaf:
             or pa.types.is_null(kind)
         )
         self.is_named = exported is not None
+
+        told = {name: str(about[name]) for name in ("description", "unit") if about.get(name)}
+        self.field = pa.field(self.name, kind, metadata={**told})
 
     def of(self, cells: pa.Table) -> Any:
         """Its values."""
@@ -105,17 +114,17 @@ def _of_group(group: ColumnGroup) -> Iterator[Leaf]:
         return
     with group.folder.open(group.path(table)) as file:
         schema = pq.read_schema(file)
-    exported = {one["name"]: one.get("exported") for one in group.info.get("columns", ())}
+    about = {one["name"]: one for one in group.info.get("columns", ())}
     for field in schema:
         if field.name not in _OWN:
-            yield from _of_field(group, (field.name,), field.type, exported.get(field.name))
+            yield from _of_field(group, (field.name,), field.type, about.get(field.name, {}))
 
 
 def _of_field(
-    group: ColumnGroup, path: tuple[str, ...], kind: pa.DataType, exported: str | None
+    group: ColumnGroup, path: tuple[str, ...], kind: pa.DataType, about: Mapping[str, Any]
 ) -> Iterator[Leaf]:
     if not pa.types.is_struct(kind):
-        yield Leaf(group, path, kind, exported)
+        yield Leaf(group, path, kind, about)
         return
     for field in kind:
-        yield from _of_field(group, (*path, field.name), field.type, None)
+        yield from _of_field(group, (*path, field.name), field.type, about)

@@ -173,8 +173,9 @@ class ChosenRows(SampleSource):
             weights = self._weights.get(file, np.empty(0))
             more[WEIGHT] = pa.array(weights[places] if places is not None else [], pa.float64())
         kept = rows.drop_columns([name for name in rows.column_names if name in more])
+        fields = {leaf.name: leaf.field for leaf in self._leaves}
         for name, column in more.items():
-            kept = kept.append_column(name, column)
+            kept = kept.append_column(fields.get(name, name), column)
         return kept
 
     @property

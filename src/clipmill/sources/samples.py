@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clipmill.core.errors import InputError
 from clipmill.io.folder import Folder
@@ -184,6 +185,8 @@ def _shaped(rows: pa.Table, parent: str) -> pa.Table:
     names = rows.column_names
     made: dict[str, Any] = {}
     for field in rows.schema:
+        if field.name == "input_info" and "license" not in names and _says_license(field):
+            made["license"] = pc.struct_field(rows.column(field.name), "license")
         if field.name not in _DROPPED:
             new = _RENAMED.get(field.name, field.name) if _is_ours(field) else field.name
             made[new] = rows.column(field.name)
@@ -198,6 +201,11 @@ def _shaped(rows: pa.Table, parent: str) -> pa.Table:
         if SPAN_COLUMN in made:
             made[SPAN_COLUMN] = _without(made[SPAN_COLUMN], [bool(mine) for mine in own])
     return pa.table(made)
+
+
+def _says_license(field: pa.Field[Any]) -> bool:
+    """Whether what a site said of a source tells its licence, which what is made of it keeps."""
+    return pa.types.is_struct(field.type) and field.type.get_field_index("license") >= 0
 
 
 def _is_ours(field: pa.Field[Any]) -> bool:

@@ -12,6 +12,8 @@ from clipmill.demo.media import make_audio, make_video, read_frame_number
 from clipmill.media.decode import MediaFile
 from clipmill.media.probe import probe
 
+REORDERED = {"x264-params": "bframes=3:b-adapt=0:b-pyramid=none:scenecut=0"}
+
 
 def index_of(path):
     with MediaFile(path) as file:
@@ -36,6 +38,27 @@ def test_the_frame_at_a_time_and_those_within_a_span(tmp_path):
     assert index.within(Span(Fraction("0.1"), Fraction("0.3"))) == range(1, 3)
     assert index.within(Span(Fraction("0.11"), Fraction("0.19"))) == range(2, 2)
     assert index.within(Span(Fraction("1.9"), Fraction(100))) == range(19, 20)
+
+
+@pytest.mark.parametrize("last", [Fraction(1, 10), Fraction(1, 4)])
+@pytest.mark.parametrize("codec_options", [REORDERED, {"bf": "0"}])
+def test_the_last_frame_of_uneven_ones_is_shown_as_long_as_the_edit_list_says(
+    tmp_path, codec_options, last
+):
+    """A table has durations in the order of decoding, and the last frame is decoded earlier."""
+    times = [Fraction(n * n % 7 + 10 * n, 100) for n in range(24)]
+    path = make_video(
+        tmp_path / "a.mp4",
+        frame_times=times,
+        fps=1 / last,
+        gop=24,
+        audio=None,
+        codec_options=codec_options,
+    )
+    with MediaFile(path) as media:
+        assert media.frames.end_seconds == times[-1] + last
+    assert probe(path).duration_seconds == float(times[-1] + last)
+    assert probe(path, keyframes=True).video.duration_seconds == float(times[-1] + last)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])

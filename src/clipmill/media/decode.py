@@ -132,7 +132,7 @@ class MediaFile:
             self.frame_rate = as_fraction(video.guessed_rate) if video else None
             self.packets = {} if self._keeps_packets and self._may_keep() else None
             self.frames, self.sound = self._known or walk(
-                self._container, video, audio, self.packets
+                self._container, self.path, video, audio, self.packets
             )
             if self.frames is None and self.sound is None:
                 raise ProcessError(

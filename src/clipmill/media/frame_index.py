@@ -10,6 +10,7 @@ import numpy as np
 
 from clipmill.core.time import Span
 from clipmill.media.clock import MISSING, astray, forward
+from clipmill.media.edit_list import PresentedEnd
 from clipmill.media.pyav import as_fraction, known_time
 
 # What a stream without any times is taken to have, as libav does.
@@ -148,8 +149,12 @@ class IndexBuilder:
         self._blocks.append(np.array(self._rows, dtype=np.int64).reshape(-1, 6))
         self._rows.clear()
 
-    def finish(self) -> FrameIndex | None:
-        """The index; None when no frame is shown."""
+    def finish(self, presented: PresentedEnd | None = None) -> FrameIndex | None:
+        """The index; None when no frame is shown.
+
+        Args:
+            presented: where the file says that it ends.
+        """
         if self._ends_broken:
             # The end of a truncated file; one amid others is often whole.
             self._rows[-1] = (*self._rows[-1][:-1], False)
@@ -168,11 +173,16 @@ class IndexBuilder:
         number[serials] = np.arange(len(serials))
         packets = Packets(number, keyframe, pts, raw_pts, size, self._has_layers)
         pts = pts[serials]
+        end = _end(pts, int(duration[serials[-1]]))
+        is_whole = len(shown) == self._stream.frames
+        if presented and is_whole and serials[-1] != serials.max():
+            last = int(pts[-1])
+            end = presented.of_last_frame(last, end - last, int(duration.max()), self._time_base)
         return FrameIndex(
             pts=pts,
             keyframe=keyframe[serials],
             time_base=self._time_base,
-            end_pts=_end(pts, int(duration[serials[-1]])),
+            end_pts=end,
             packet=serials,
             packets=packets,
             ordered_by_decoder=not is_timed or self._tells_no_order(serials, pts),

@@ -36,7 +36,7 @@ def refuse_impossible_tables(place: Place) -> None:
     with mapped(place) as (data, start, end):
         if data[start + 4 : start + 8] not in _FIRST_BOXES:
             return
-        samples = sum(_uncovered_samples(data, *box) for box in _boxes(data, start, end))
+        samples = sum(_uncovered_samples(data, *box) for box in boxes(data, start, end))
     if samples > max(_CHEAP_SAMPLES, size * _SAMPLES_PER_BYTE):
         raise ProcessError(
             f"it announces {samples} samples, which {size} bytes cannot hold",
@@ -44,7 +44,7 @@ def refuse_impossible_tables(place: Place) -> None:
         )
 
 
-def _boxes(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield (kind, start and end of its content) of all boxes that hold no boxes themselves."""
     todo = [(start, stop)]
     while todo:

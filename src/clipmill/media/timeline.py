@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from clipmill.io.stretch import Place, mapped, size_of
+from clipmill.media.edit_list import PresentedEnd, presented_end
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import as_fraction, known_time, read_only
 
@@ -77,6 +78,7 @@ class Timeline:
 @dataclass(slots=True)
 class _Packets:
     pts: list[int] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)
     end: int = 0
     size: int = 0
     count: int = 0
@@ -112,7 +114,7 @@ def read_timelines(
     else:
         walked = list(streams)
     if walked:
-        _walk(container, walked, lines, keyframes=keyframes)
+        _walk(container, place, walked, lines, keyframes=keyframes)
     if is_mp4 and not has_table and _ends_within_box(place):
         for line in lines.values():
             line.missing = True
@@ -143,7 +145,12 @@ def _from_index(stream: Any, file_size: int, line: Timeline) -> None:
 
 
 def _walk(
-    container: Any, streams: Sequence[Any], lines: dict[int, Timeline], *, keyframes: bool
+    container: Any,
+    place: Place,
+    streams: Sequence[Any],
+    lines: dict[int, Timeline],
+    *,
+    keyframes: bool,
 ) -> None:
     read_only(container, streams)
     seen = {stream.index: _Packets() for stream in streams}
@@ -159,7 +166,7 @@ def _walk(
         line, packets = lines[stream.index], seen[stream.index]
         line.source, line.count, line.size = "packets", packets.count, packets.size
         line.corrupt = broken or packets.corrupt
-        _set_times(stream, packets, line)
+        _set_times(stream, packets, line, presented_end(place, stream))
         if container.format.name == "avi" and stream.type == "video":
             # Its head says how many frames there are, and each lasts a tick.
             end = (line.start_pts or 0) + (line.duration_pts or 0)
@@ -181,12 +188,15 @@ def _note(packet: Any, packets: _Packets) -> None:
     if pts is None:
         return
     packets.pts.append(pts)
+    packets.durations.append(packet.duration or 0)
     packets.end = max(packets.end, pts + (packet.duration or 0))
     if packet.is_keyframe:
         packets.keyframes.append(pts)
 
 
-def _set_times(stream: Any, packets: _Packets, line: Timeline) -> None:
+def _set_times(
+    stream: Any, packets: _Packets, line: Timeline, presented: PresentedEnd | None
+) -> None:
     rate = as_fraction(stream.average_rate) if stream.type == "video" else None
     if not packets.pts:
         # A raw stream has no timestamps; its frame rate, if any, is all there is.
@@ -199,6 +209,11 @@ def _set_times(stream: Any, packets: _Packets, line: Timeline) -> None:
     if end <= times[-1] and len(times) > 1:
         # The last packet says no length: it lasts as long as those before it on average.
         end = times[-1] + round((times[-1] - times[0]) / (len(times) - 1))
+    is_whole = stream.type == "video" and packets.count == stream.frames
+    if presented and is_whole and packets.pts[-1] != times[-1]:
+        duration = packets.durations[packets.pts.index(times[-1])]
+        longest = max(packets.durations)
+        end = presented.of_last_frame(times[-1], duration, longest, line.time_base)
     line.duration_pts = end - times[0] if end > times[0] else None
     if stream.type == "video":
         line.uneven = _is_uneven(times)

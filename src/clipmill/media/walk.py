@@ -6,6 +6,8 @@ from typing import Any
 
 import av
 
+from clipmill.io.stretch import Place
+from clipmill.media.edit_list import presented_end
 from clipmill.media.frame_index import FrameIndex, IndexBuilder
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import read_only
@@ -13,12 +15,13 @@ from clipmill.media.sound_index import SoundIndex, SoundIndexBuilder
 
 
 def walk(
-    container: Any, video: Any, audio: Any, kept: dict[int, list[Any]] | None = None
+    container: Any, place: Place, video: Any, audio: Any, kept: dict[int, list[Any]] | None = None
 ) -> tuple[FrameIndex | None, SoundIndex | None]:
     """Index the main video and the main audio; a broken file's part that can be read counts.
 
     Args:
         container: just opened; its packets are used up afterwards.
+        place: the open file.
         video: its main video, or None.
         audio: its main audio, or None.
         kept: takes the packets of each stream, by its index; None to let them go.
@@ -43,6 +46,6 @@ def walk(
                     kept[packet.stream_index].append(packet)
     except av.error.InvalidDataError:
         pass  # what came before it is there
-    index = frames.finish() if frames else None
+    index = frames.finish(presented_end(place, video)) if frames else None
     zero = index.first_pts * index.time_base if index else None
     return index, samples.finish(zero) if samples else None

@@ -73,10 +73,12 @@ def timed_packets(packets: Iterable[Any], pts: np.ndarray[Any, Any], end: int) -
     """
     dts = np.sort(pts)
     dts -= max(int((dts - pts).max()), 0)
-    left = len(pts)
+    left, last = len(pts), int(pts.max())
     for packet, pts_ticks, dts_ticks in zip(packets, pts.tolist(), dts.tolist(), strict=False):
         packet.pts, packet.dts = pts_ticks, dts_ticks
         left -= 1
+        if pts_ticks == last:
+            packet.duration = end - last  # by it an edit list is made
         if not left:
             # An mp4 lasts as long as its packets in order of decoding do.
             packet.duration = max(end - int(dts[-1] - dts[0]), 1)

@@ -86,6 +86,15 @@ def test_columns_of_steps_come_along(clips):
     assert len(batch["url"]) == 2 * COUNT
 
 
+def test_what_was_recorded_of_each_row_comes_along(raw):
+    columns = ("probe.duration_seconds", "uid")
+    batches = [*raw.select("key >= '00001'").loader(frames=1, batch_size=99, columns=columns)]
+    (batch,) = batches
+    expected = raw.table(["key", *columns]).slice(3)
+    assert batch["uid"] == expected["uid"].to_pylist()
+    assert batch["probe.duration_seconds"].tolist() == expected[columns[0]].to_pylist()
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -206,6 +215,20 @@ def test_what_is_no_dataset_is_refused(videos, tmp_path):
         clipmill.load(tmp_path / "nothing", frames=1)
 
 
+def test_what_is_opened_has_a_loader_of_its_own(raw):
+    for opened in (raw, raw.select("true")):
+        with pytest.raises(UserError, match="its own method `loader`"):
+            clipmill.load(opened, frames=1)
+
+
+def test_an_epoch_that_would_be_empty_is_refused(raw):
+    assert len(raw.loader(batch_size=7, drop_last=True)) == 1
+    with pytest.raises(UserError, match="drop_last leaves no batch at all"):
+        raw.loader(batch_size=8, drop_last=True)
+    with pytest.raises(UserError, match="ranks: 4"):
+        raw.loader(batch_size=2, drop_last=True, ranks=4)
+
+
 def test_ranks_share_an_epoch_and_a_state_resumes_it(raw):
     settings = {"frames": 1, "batch_size": 2, "shuffle": True, "ranks": 3}
     shared = [batch for rank in range(3) for batch in raw.loader(rank=rank, **settings)]
@@ -220,6 +243,8 @@ def test_ranks_share_an_epoch_and_a_state_resumes_it(raw):
     assert videos_in(resumed) == videos_in(_at_epoch(raw, 1))
     with pytest.raises(UserError, match="batch_size 2 then, 3 now"):
         raw.loader(frames=1, batch_size=3, shuffle=True).load_state_dict(state)
+    with pytest.raises(UserError, match="no saved state of a loader"):
+        loader.load_state_dict({"epoch": 3})
 
 
 def _at_epoch(data, epoch):

@@ -191,6 +191,7 @@ def test_a_sample_can_come_several_times_with_choices_of_its_own(raw):
         ({"size": 32, "short_side": 32}, "exclude each other"),
         ({"video": False}, "neither video, audio nor columns"),
         ({"frames": 0}, "greater than 0"),
+        ({"fps": float("inf")}, "finite"),
         ({"layout": "hwc"}, "'thwc', 'tchw' or 'cthw'"),
     ],
 )

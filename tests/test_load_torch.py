@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from clipmill.core.errors import MissingExtra
+from clipmill.core.errors import MissingExtra, UserError
 from load_media import download, make_videos, videos_in
 
 torch = pytest.importorskip("torch")
@@ -32,6 +32,7 @@ def plain(raw):
 @pytest.mark.parametrize("settings", [
     {"num_workers": 0}, {"num_workers": 2}, {"num_workers": 3, "persistent_workers": True},
     {"num_workers": 8, "prefetch_factor": 1},
+    {"num_workers": 1, "multiprocessing_context": "spawn", "persistent_workers": True},
 ])  # fmt: skip
 def test_the_batches_are_the_same_with_any_number_of_workers(raw, plain, settings):
     loader = raw.loader(frames=2, batch_size=2, shuffle=True).torch(**settings)
@@ -56,6 +57,21 @@ def test_an_epoch_is_resumed_with_another_number_of_workers(raw, plain):
     second = raw.loader(frames=2, batch_size=2, shuffle=True).torch(num_workers=2)
     second.load_state_dict(state)
     assert before + keys(second) == plain[1]
+
+
+def test_a_loop_that_ends_early_takes_nothing_from_the_next(raw, plain):
+    loader = raw.loader(frames=2, batch_size=2, shuffle=True)
+    loader = loader.torch(num_workers=2, persistent_workers=True)
+    for _ in range(2):
+        for _ in loader:
+            break
+    assert [keys(loader), keys(loader)] == plain
+
+
+@pytest.mark.parametrize("name", ["batch_size", "shuffle", "drop_last", "collate_fn"])
+def test_what_makes_up_a_batch_is_told_to_the_loader(raw, name):
+    with pytest.raises(UserError, match=f"{name} is not for torch"):
+        raw.loader(frames=2).torch(**{name: True})
 
 
 def test_samples_left_out_by_workers_are_counted(raw):

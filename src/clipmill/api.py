@@ -276,6 +276,8 @@ def load(
         UserError: a setting or a column is wrong, or there are no samples.
     """
     given = os.fspath(source) if isinstance(source, os.PathLike) else source
+    if isinstance(given, dataset.Dataset | selection.Selection):
+        raise UserError("This is opened already: load it with its own method `loader`.")
     return _loader(given, None, parent, settings)
 
 

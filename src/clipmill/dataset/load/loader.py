@@ -54,6 +54,11 @@ class Loader:
         )
         if not 0 <= self.rank < self.ranks:
             raise UserError(f"There is no rank {self.rank} of {self.ranks}: they count from 0.")
+        if not samples.batches(0, self.ranks):
+            raise UserError(
+                f"drop_last leaves no batch at all (ranks: {self.ranks}). Make batches smaller, or "
+                "leave drop_last out."
+            )
         self.epoch = 0
         self.failures: Counter[str] = Counter()
         self.last_failures: deque[Failure] = deque(maxlen=100)
@@ -131,8 +136,11 @@ class Loader:
             state: as ``state_dict`` gave it.
 
         Raises:
-            UserError: it is of other samples, or of other settings that decide their order.
+            UserError: it is of other samples, or of other settings that decide their order; or it
+                is no state of a loader.
         """
+        if missing := {"epoch", "batches", "order"} - state.keys():
+            raise UserError(f"This is no saved state of a loader: it lacks {min(missing)!r}.")
         mine, theirs = self.samples.describe(), state["order"]
         changed = [
             f"{name} {theirs.get(name)} then, {now} now"

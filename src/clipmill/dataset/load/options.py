@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from clipmill.core.config import Config
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class LoadOptions(Config):
@@ -18,10 +20,10 @@ class LoadOptions(Config):
 
     frames: PositiveInt | None = None
     """How many frames of each sample. Default: all that ``fps`` or ``stride`` leave."""
-    fps: PositiveFloat | tuple[PositiveFloat, ...] | None = None
+    fps: Rate | tuple[Rate, ...] | None = None
     """Rate of the frames in frames/s; of several, each sample gets one by chance. Default: frames
     are spread over the whole sample."""
-    fps_range: tuple[PositiveFloat, PositiveFloat] | None = None
+    fps_range: tuple[Rate, Rate] | None = None
     """Each sample gets a rate between these by chance, evenly on a logarithmic scale."""
     stride: PositiveInt | None = None
     """Every n-th frame as the source has them, in place of a rate."""

@@ -1,4 +1,4 @@
-"""Columns of steps, beside the rows of a shard."""
+"""Columns that lie beside a shard's rows: of steps, and what was recorded of each row itself."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from clipmill.dataset.stand_ins import aligned
 
 
 class StepColumns:
-    """Some fields of some column groups of a dataset, shard by shard.
+    """Some columns of a dataset, shard by shard.
 
     Args:
         dataset: whose they are.
-        names: such as ``motion.mean``: the step, and the field of what it says.
+        names: such as ``motion.mean``: the step, and the field of what it says; or
+            ``probe.duration_seconds``, what clipmill recorded.
 
     Raises:
         UserError: no step of that name has seen the dataset.
@@ -35,11 +36,11 @@ class StepColumns:
         known = pa.schema(own)
         self._paths = {name: named(name, known) for name in names}
         for name, path in self._paths.items():
-            if len(path) == 1:
-                raise UserError(
-                    f"Say which field of {name!r}, such as {name}.{known.field(name).type[0].name}."
-                )
-        self._groups = {path[0]: groups[path[0]] for path in self._paths.values()}
+            kind = known.field(name).type if len(path) == 1 else None
+            if kind is not None and pa.types.is_struct(kind):
+                raise UserError(f"Say which field of {name!r}, such as {name}.{kind[0].name}.")
+        tops = {path[0] for path in self._paths.values()}
+        self._groups = {name: group for name, group in groups.items() if name in tops}
 
     def of(self, shard: str, there: Any) -> dict[str, Any]:
         """The columns of one shard, null where the step has not seen a sample.
@@ -51,12 +52,13 @@ class StepColumns:
         tables = {step: self._table(group, shard) for step, group in self._groups.items()}
         made: dict[str, Any] = {}
         for name, path in self._paths.items():
-            table = tables[path[0]]
+            own = path[0] not in self._groups
+            table = self._dataset.shard_table(shard, [path[0]]) if own else tables[path[0]]
             if table is None:
                 count = self._dataset.row_count(shard) if there is None else len(there)
                 made[name] = pa.nulls(count)
                 continue
-            column = column_at(table, path[1:])
+            column = column_at(table, path if own else path[1:])
             made[name] = column if there is None else column.take(pa.array(there, pa.int64()))
         return made
 

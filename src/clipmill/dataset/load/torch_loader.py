@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from clipmill.core.errors import UserError
 from clipmill.dataset.load.loader import batches
 
 if TYPE_CHECKING:
     from clipmill.dataset.load.loader import Loader
+
+_OURS = ("batch_size", "shuffle", "drop_last", "sampler", "batch_sampler", "collate_fn", "dataset")
+"""Arguments of ``DataLoader`` that tell what makes up a batch, which the loader has settled."""
 
 
 class Batches(IterableDataset[Any]):
@@ -26,17 +29,17 @@ class Batches(IterableDataset[Any]):
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
         # Workers that live on see here which epoch is next, and where it begins.
-        self._place = multiprocessing.Array("q", 2)
+        self._place = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def begin(self) -> None:
         """Tell workers where the loader is."""
-        self._place[:] = self._loader.begin()
+        self._place[:] = torch.tensor(self._loader.begin())
 
     def __iter__(self) -> Iterator[Any]:
         """What this worker has to give of the epoch: pairs of a batch and what it lacks."""
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        self._loader.begin_at(*self._place[:])
+        self._loader.begin_at(*self._place.tolist())
         numbers = self._loader.numbers(worker, workers)
         samples = self._loader.samples
         threads = samples.options.threads or (1 if info else None)
@@ -51,9 +54,17 @@ class TorchLoader(DataLoader[Any]):
         loader: what is loaded.
         num_workers: processes that decode; 0 for this one.
         settings: further arguments of ``DataLoader``.
+
+    Raises:
+        UserError: one of them would make other batches.
     """
 
     def __init__(self, loader: Loader, num_workers: int, settings: Mapping[str, Any]) -> None:
+        if taken := [name for name in _OURS if name in settings]:
+            raise UserError(
+                f"{taken[0]} is not for torch(): say what makes up a batch to the loader, as in "
+                "data.loader(batch_size=8, shuffle=True).torch(num_workers=2)."
+            )
         self.loader = loader
         super().__init__(Batches(loader), batch_size=None, num_workers=num_workers, **settings)
 

@@ -112,6 +112,14 @@ def test_random_stretches_lie_anywhere_within_the_sample(raw):
     assert max(starts) <= SECONDS * FPS - 7
 
 
+def test_frames_from_the_first_to_the_last(raw):
+    last = SECONDS * FPS - 1
+    assert numbers(one(raw, frames=6, position="ends")) == [k * last // 5 for k in range(6)]
+    assert numbers(one(raw, frames=1, position="ends")) == [0]
+    everyone = numbers(one(raw, frames=100, position="ends"))
+    assert everyone == [k * last // 99 for k in range(100)]
+
+
 def test_random_frames_are_one_of_each_equal_part(raw):
     loader = raw.loader(frames=6, position="random")
     first, second = (shown(loader) for _ in range(2))
@@ -135,6 +143,35 @@ def test_of_several_rates_each_sample_gets_one_by_chance(raw):
     assert min(steps) >= 2
     assert max(steps) <= 12
     assert len(steps) > 4
+
+
+def test_rates_that_the_source_does_not_have_are_not_chosen(raw):
+    loader = raw.loader(frames=2, fps=(12, 24, 30, 60), position="first", seed=3)
+    assert {shown(loader)[1] for _ in range(20)} == {2, 1}
+    fastest = [float(next(iter(loader))["fps"][0]) for loader in _epochs(raw, fps_range=(20, 99))]
+    assert 20 <= min(fastest) <= max(fastest) <= FPS
+    loader = raw.loader(frames=2, fps=(30, 60))
+    assert [*loader] == []
+    assert loader.failures == {"rate_too_high": 1}
+
+
+def _epochs(dataset, **settings):
+    for epoch in range(20):
+        loader = dataset.loader(frames=2, **settings)
+        loader.set_epoch(epoch)
+        yield loader
+
+
+def test_batches_say_what_was_chosen_and_what_the_source_is(raw):
+    batch = one(raw, frames=4, fps=(8,), size=32, audio=True, audio_rate=8000)
+    assert batch["fps"].tolist() == [8]
+    assert batch["start_frame"].tolist() == [numbers(one(raw, frames=4, fps=(8,)))[0]]
+    assert (batch["original_width"].tolist(), batch["original_height"].tolist()) == ([128], [96])
+    assert [batch[name].tolist() for name in ("audio_rate", "original_audio_rate")] == [
+        [8000],
+        [48000],
+    ]
+    assert one(raw, frames=4)["fps"].tolist() == [FPS]
 
 
 def test_what_a_sample_is_too_short_for_is_black_and_masked(raw):
@@ -192,6 +229,7 @@ def test_a_sample_can_come_several_times_with_choices_of_its_own(raw):
         ({"video": False}, "neither video, audio nor columns"),
         ({"frames": 0}, "greater than 0"),
         ({"fps": float("inf")}, "finite"),
+        ({"frames": 4, "fps": 2, "position": "ends"}, "spread"),
         ({"layout": "hwc"}, "'thwc', 'tchw' or 'cthw'"),
     ],
 )

@@ -97,6 +97,7 @@ class MediaFile:
         sound: its main audio; None when there is none that can be decoded.
         decoded_frames: how many frames have been decoded so far.
         frame_rate: the main video's nominal rate in frames/s, as libav guesses it.
+        sample_aspect_ratio: width of a stored pixel of it divided by its height; None if unknown.
 
     Raises:
         ProcessError: on entering or decoding: the file cannot be read.
@@ -106,6 +107,7 @@ class MediaFile:
     frames: FrameIndex | None
     sound: SoundIndex | None
     frame_rate: Fraction | None
+    sample_aspect_ratio: Fraction | None
 
     def __init__(
         self,
@@ -130,6 +132,7 @@ class MediaFile:
             video = main_video(self._container)
             audio = main_audio(self._container) if self._hears else None
             self.frame_rate = as_fraction(video.guessed_rate) if video else None
+            self.sample_aspect_ratio = as_fraction(video.sample_aspect_ratio) if video else None
             self.packets = {} if self._keeps_packets and self._may_keep() else None
             self.frames, self.sound = self._known or walk(
                 self._container, self.path, video, audio, self.packets
@@ -221,7 +224,7 @@ class MediaFile:
             self._video = VideoReader(self._open, self._container, index)
         wanted, spare = _needs(consumers, len(index), neighbours=self._video.is_interlaced)
         loop_filter = any(consumer.request.loop_filter for consumer in consumers)
-        looks = Looks(as_fraction(self._video.stream.sample_aspect_ratio))
+        looks = Looks(self.sample_aspect_ratio)
         audience = Audience(consumers)
         before: Any = None
         shown: tuple[int, Any] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames
@@ -45,6 +46,12 @@ def displayed_size(
     elif ratio:
         height = round(height / ratio)
     return (height, width) if rotation in (90, 270) else (width, height)
+
+
+def clockwise_degrees(frame: Any) -> int:
+    """The clockwise turn that shows a decoded frame upright: 0, 90, 180 or 270 degrees."""
+    # Libav counts counter-clockwise.
+    return int(round(-frame.rotation / 90) * 90 % 360)
 
 
 def geometry(

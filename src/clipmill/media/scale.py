@@ -12,7 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from clipmill.core.request import Frames, PixelFormat
-from clipmill.media.geometry import Box, Geometry, geometry
+from clipmill.media.geometry import Box, Geometry, clockwise_degrees, geometry
 from clipmill.media.tone import is_hdr, tone_mapped
 
 # Measured on 720p: averaging (AREA) is the cheapest filter that looks at every pixel and, where
@@ -55,9 +55,8 @@ class Scaler:
         """
         kind = (frame.width, frame.height, frame.rotation)
         if kind not in self._plans:
-            # Libav counts counter-clockwise.
-            rotation = round(-frame.rotation / 90) * 90 % 360
-            self._plans[kind] = geometry(self._request, kind[:2], self._ratio, rotation)
+            turn = clockwise_degrees(frame)
+            self._plans[kind] = geometry(self._request, kind[:2], self._ratio, turn)
         plan = self._plans[kind]
         if plan.crop:
             frame = self._crop(frame, plan.crop)

@@ -22,9 +22,11 @@ def collate(samples: Sequence[Mapping[str, Any]], layout: str = "thwc") -> dict[
 
     Returns:
         ``key`` and texts as lists; ``frames`` uint8 (B, T, H, W, 3) or as the layout says,
-        ``pts_seconds`` float64 (B, T), ``frame_mask`` bool (B, T); ``audio`` float32
-        (B, channels, N), ``audio_mask`` bool (B, N), ``audio_rate`` int64 (B,); other columns as
-        arrays where they are numbers or lists of equally many, else as lists.
+        ``pts_seconds`` float64 (B, T), ``frame_mask`` bool (B, T); ``fps`` float64 (B,),
+        ``start_frame``, ``original_width`` and ``original_height`` int64 (B,); ``audio`` float32
+        (B, channels, N), ``audio_mask`` bool (B, N), ``audio_rate`` and ``original_audio_rate``
+        int64 (B,); other columns as arrays where they are numbers or lists of equally many, else
+        as lists.
     """
     batch: dict[str, Any] = {}
     for name in samples[0]:

@@ -21,15 +21,17 @@ class LoadOptions(Config):
     frames: PositiveInt | None = None
     """How many frames of each sample. Default: all that ``fps`` or ``stride`` leave."""
     fps: Rate | tuple[Rate, ...] | None = None
-    """Rate of the frames in frames/s; of several, each sample gets one by chance. Default: frames
-    are spread over the whole sample."""
+    """Rate of the frames in frames/s; of several, each sample gets one by chance, of those that its
+    source has. Default: frames are spread over the whole sample."""
     fps_range: tuple[Rate, Rate] | None = None
-    """Each sample gets a rate between these by chance, evenly on a logarithmic scale."""
+    """Each sample gets a rate between these by chance, evenly on a logarithmic scale, up to that of
+    its source."""
     stride: PositiveInt | None = None
     """Every n-th frame as the source has them, in place of a rate."""
-    position: Literal["middle", "random", "first"] = "middle"
+    position: Literal["middle", "random", "first", "ends"] = "middle"
     """Where frames lie: of a stretch of frames, where in the sample it is; of frames that are
-    spread, where in each of as many equal parts."""
+    spread, where in each of as many equal parts. ``ends`` spreads them from the sample's first
+    frame to its last, in steps of as many frames."""
     short: Literal["pad", "fail"] = "pad"
     """What is done with a sample that is shorter than the frames wanted at their rate: black frames
     follow, which ``frame_mask`` tells; or it counts as one that cannot be read (``too_short``)."""
@@ -80,6 +82,8 @@ class LoadOptions(Config):
         rates = [name for name in ("fps", "fps_range", "stride") if getattr(self, name)]
         if len(rates) > 1:
             raise ValueError(f"{' and '.join(rates)} exclude each other; give one")
+        if self.position == "ends" and (rates or not self.frames):
+            raise ValueError("position 'ends' is for frames that are spread: give frames alone")
         if self.size and self.short_side:
             raise ValueError("size and short_side exclude each other; give one")
         if self.buckets and (self.size or self.short_side or not self.video):

@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Audio, Frames, Want
 from clipmill.core.time import Span
+from clipmill.dataset.load.choice import between_cuts, choose, own_rate, rate_of
 from clipmill.dataset.load.options import LoadOptions
 from clipmill.media.decode import MediaFile, Picture
-from clipmill.media.frame_index import FrameIndex
+from clipmill.media.geometry import clockwise_degrees, displayed_size
 
-_CHANCE_BITS = 32
 Arrays = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which frames of a sample are wanted.
-
-    Args:
-        which: the choice of ``Frames``, by its name there.
-        span: of the source, that it is about.
-        heard: the stretch of the source that the frames are of.
-        count: frames there should be; None for as many as there are.
-    """
-
-    which: dict[str, Any]
-    span: Span
-    heard: Span
-    count: int | None = None
 
 
 def view(
@@ -44,6 +26,7 @@ def view(
     span: Span | None,
     options: LoadOptions,
     chance: np.random.Generator,
+    scenes: Sequence[tuple[int, int]] = (),
 ) -> Arrays:
     """Frames and sound of a sample.
 
@@ -53,29 +36,38 @@ def view(
         span: the stretch of them that the sample is; None for all.
         options: what is wanted.
         chance: for choices by chance.
+        scenes: stretches of the source, one of which is looked at by chance: see ``between_cuts``.
+            Default: the span.
 
     Returns:
         ``frames`` uint8 (T, H, W, 3), ``pts_seconds`` float64 (T,) from the sample's start and
-        ``frame_mask`` bool (T,); ``audio`` float32 (channels, N) in [-1, 1], without samples where
-        there is no sound, and ``audio_rate``.
+        ``frame_mask`` bool (T,); ``fps``, the rate chosen, else the source's own, in frames/s;
+        ``start_frame``, the number of the first frame in its source; ``original_width`` and
+        ``original_height`` of the source's picture as displayed, in pixels; ``audio`` float32
+        (channels, N) in [-1, 1], without samples where there is no sound, ``audio_rate``, and
+        ``original_audio_rate``, the source's own.
 
     Raises:
         ProcessError: it cannot be decoded, has no pictures (``no_video_stream``), is shorter than
-            what is wanted (``too_short``), or its pictures change size (``size_changes``).
+            what is wanted (``too_short``), has fewer frames/s (``rate_too_high``), or its pictures
+            change size (``size_changes``).
     """
     if video is None:
         return _heard(audio, span, options) if audio else {}
     index = video.frames
     if index is None:
         raise ProcessError("it has no pictures", error_class="no_video_stream")
+    rate = rate_of(options, index, chance)
     asked = _within(span, Span(Fraction(0), max(index.end_seconds, index.time_base)))
-    choice = choose(options, asked, index, chance)
+    looked_at = between_cuts(scenes, options, index, rate, chance) if scenes else asked
+    choice = choose(options, looked_at, index, rate, chance)
     wants = [Want(Frames(**choice.which, **_look(options, chance)), choice.span)]
     sound = video.sound if audio is video else None
     if sound is not None:
         wants.append(Want(_sound(options), choice.heard))
     seen, sounds = _parted(video.decode(wants))
     made = _pictures(seen, asked, choice.count)
+    made |= {"fps": float(rate or own_rate(index)), **_facts(seen, video.sample_aspect_ratio)}
     if options.short == "fail" and not made["frame_mask"].all():
         there = int(made["frame_mask"].sum())
         raise ProcessError(
@@ -84,69 +76,6 @@ def view(
     if sound is not None:
         return made | _samples(sounds, options, sound.rate)
     return made | (_heard(audio, choice.heard, options) if audio else {})
-
-
-def choose(
-    options: LoadOptions, span: Span, index: FrameIndex, chance: np.random.Generator
-) -> Choice:
-    """Which frames of a sample are wanted.
-
-    Of ``frames`` alone, the k-th of n is the one shown at ``(k + u) / n`` of the sample, ``u``
-    being 1/2 in the middle, 0 for the first, and a number of its own by chance. With a rate they
-    are a stretch: the k-th is shown at ``s + k / rate``, ``s`` being ``u`` of what the sample has
-    left over; likewise for a stride, in frames instead of seconds.
-
-    Args:
-        options: what is wanted.
-        span: of the source.
-        index: its frames.
-        chance: for choices by chance.
-    """
-    count, rate = options.frames, _rate(options, chance)
-    if count is None:
-        every = {"every_nth": options.stride} if options.stride else {}
-        return Choice({"fps": rate} if rate else every, span, span)
-    if rate:
-        room = span.duration - Fraction(count) / rate
-        start = max(room, Fraction(0)) * _share(options, chance)
-        there = min(count, max(1, math.ceil(span.duration * rate)))
-        times = tuple(start + Fraction(k) / rate for k in range(there))
-        end = min(span.start + start + Fraction(count) / rate, span.end)
-        return Choice({"at": times}, span, Span(span.start + start, end), count)
-    if options.stride:
-        return _strided(options.stride, count, span, index, _share(options, chance))
-    if options.position == "middle":
-        return Choice({"count": count}, span, span, count)
-    part = span.duration / count
-    times = tuple((k + _share(options, chance)) * part for k in range(count))
-    return Choice({"at": times}, span, span, count)
-
-
-def _strided(stride: int, count: int, span: Span, index: FrameIndex, share: Fraction) -> Choice:
-    """Every so many frames, the first as far into the span as the share says."""
-    numbers = index.within(span) or range(index.at(span.start), index.at(span.start) + 1)
-    room = max(len(numbers) - ((count - 1) * stride + 1), 0)
-    chosen = numbers[min(int((room + 1) * share), room) :: stride][:count]
-    times = tuple(max(index.seconds(one) - span.start, Fraction(0)) for one in chosen)
-    after = chosen[-1] + stride
-    end = min(index.seconds(after) if after < len(index) else span.end, span.end)
-    first = min(span.start + times[0], end - index.time_base)
-    return Choice({"at": times}, span, Span(max(first, span.start), end), count)
-
-
-def _rate(options: LoadOptions, chance: np.random.Generator) -> Fraction | None:
-    if options.fps_range:
-        low, high = map(math.log, options.fps_range)
-        return Fraction(math.exp(low + (high - low) * chance.random())).limit_denominator(10**6)
-    rates = options.fps if isinstance(options.fps, tuple) else (options.fps,)
-    rate = rates[int(chance.integers(len(rates)))]
-    return Fraction(repr(rate)) if rate else None
-
-
-def _share(options: LoadOptions, chance: np.random.Generator) -> Fraction:
-    if options.position == "random":
-        return Fraction(int(chance.integers(1 << _CHANCE_BITS)), 1 << _CHANCE_BITS)
-    return Fraction(1, 2) if options.position == "middle" else Fraction(0)
 
 
 def _look(options: LoadOptions, chance: np.random.Generator) -> dict[str, Any]:
@@ -166,14 +95,26 @@ def _within(span: Span | None, whole: Span) -> Span:
     return Span(span.start, min(span.end, whole.end))
 
 
-def _parted(pieces: Iterator[Any]) -> tuple[list[tuple[Any, Fraction, int]], list[Any]]:
-    """Pixels, time and repeat of every picture; and the pieces of sound."""
-    seen: list[tuple[Any, Fraction, int]] = []
+class _Shown(NamedTuple):
+    """A picture without what its decoder keeps of it."""
+
+    pixels: Any
+    seconds: Fraction
+    repeat: int
+    number: int
+    stored: tuple[int, int, int]
+
+
+def _parted(pieces: Iterator[Any]) -> tuple[list[_Shown], list[Any]]:
+    """The pictures, and the pieces of sound."""
+    seen: list[_Shown] = []
     sounds = []
     for piece in pieces:
         if isinstance(piece, Picture):
-            seen.append((piece.pixels, piece.seconds, piece.repeat))
-            if seen[-1][0].shape != seen[0][0].shape:
+            source = piece.source
+            stored = (source.width, source.height, clockwise_degrees(source))
+            seen.append(_Shown(piece.pixels, piece.seconds, piece.repeat, piece.number, stored))
+            if seen[-1].pixels.shape != seen[0].pixels.shape:
                 raise ProcessError(
                     "its pictures change size on the way: give a size", error_class="size_changes"
                 )
@@ -182,17 +123,27 @@ def _parted(pieces: Iterator[Any]) -> tuple[list[tuple[Any, Fraction, int]], lis
     return seen, sounds
 
 
-def _pictures(seen: Sequence[tuple[Any, Fraction, int]], span: Span, count: int | None) -> Arrays:
+def _pictures(seen: Sequence[_Shown], span: Span, count: int | None) -> Arrays:
     if not seen:
         raise ProcessError("nothing of it can be decoded", error_class="no_frames")
-    frames = [pixels for pixels, _, repeat in seen for _ in range(repeat)]
-    times = [float(time - span.start) for _, time, repeat in seen for _ in range(repeat)]
+    frames = [one.pixels for one in seen for _ in range(one.repeat)]
+    times = [float(one.seconds - span.start) for one in seen for _ in range(one.repeat)]
     missing = max((count or 0) - len(frames), 0)
     frames += [np.zeros_like(frames[0])] * missing
     return {
         "frames": np.stack(frames),
         "pts_seconds": np.array(times + [math.nan] * missing),
         "frame_mask": np.arange(len(frames)) < len(frames) - missing,
+    }
+
+
+def _facts(seen: Sequence[_Shown], ratio: Fraction | None) -> Arrays:
+    width, height, rotation = seen[0].stored
+    width, height = displayed_size(width, height, ratio, rotation)
+    return {
+        "start_frame": seen[0].number,
+        "original_width": width,
+        "original_height": height,
     }
 
 
@@ -212,4 +163,5 @@ def _samples(sounds: Sequence[Any], options: LoadOptions, rate: int) -> Arrays:
     return {
         "audio": np.concatenate(sounds, axis=1) if sounds else silence,
         "audio_rate": options.audio_rate or rate,
+        "original_audio_rate": rate,
     }

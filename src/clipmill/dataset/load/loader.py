@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clipmill.core.errors import UserError
 from clipmill.core.extras import check_installed
@@ -47,7 +47,7 @@ class Loader:
         ranks: int | None = None,
     ) -> None:
         self.samples = samples
-        here = _ranks()
+        here = rank_and_ranks()
         self.rank, self.ranks = (
             here[0] if rank is None else rank,
             here[1] if ranks is None else ranks,
@@ -182,19 +182,43 @@ def batches(
         numbers: of the batches.
         threads: samples decoded at a time. Default: as the options say, else one per core.
     """
-    threads = threads or samples.options.threads or _cores()
+    places = (samples.batch(epoch, number) for number in numbers)
+    threads = threads or samples.options.threads
+    for futures in loaded_ahead(samples, places, threads):
+        yield _collated(futures, samples.options)
+
+
+class Loading(Protocol):
+    """What gives samples: those of a batch are fetched together, then loaded one by one."""
+
+    def fetch(self, samples: Any, /) -> None:
+        """Fetch what several have on far storage."""
+
+    def load(self, sample: Any, /) -> Any:
+        """One sample."""
+
+
+def loaded_ahead(
+    samples: Loading, groups: Iterable[Iterable[Any]], threads: int | None = None
+) -> Generator[list[Future[Any]], None, None]:
+    """Groups of samples in order, the next one being loaded while one is used.
+
+    Args:
+        samples: gives them.
+        groups: which ones.
+        threads: samples loaded at a time. Default: one per core.
+    """
     waiting: deque[list[Future[Any]]] = deque()
-    with ThreadPoolExecutor(threads, "clipmill-load") as pool:
+    with ThreadPoolExecutor(threads or _cores(), "clipmill-load") as pool:
         try:
-            for number in numbers:
-                batch: list[Any] = list(samples.batch(epoch, number))
-                work: Callable[[Any], Any] = samples.load
+            for group in groups:
+                batch = list(group)
                 fetched = pool.submit(samples.fetch, batch)
-                waiting.append([pool.submit(_after, fetched, work, one) for one in batch])
+                waiting.append([pool.submit(_after, fetched, samples.load, one) for one in batch])
                 if len(waiting) == _AHEAD:
-                    yield _collated(waiting.popleft(), samples.options)
+                    yield waiting.popleft()
             while waiting:
-                yield _collated(waiting.popleft(), samples.options)
+                yield waiting.popleft()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -220,7 +244,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _ranks() -> tuple[int, int]:
+def rank_and_ranks() -> tuple[int, int]:
     """This process's number among those that train together, and how many they are."""
     distributed = getattr(sys.modules.get("torch"), "distributed", None)
     if distributed is not None and distributed.is_available() and distributed.is_initialized():

@@ -83,6 +83,27 @@ class MediaFiles:
         with _memory_file(data) as path:
             yield path
 
+    def read(self, ref: MediaRef) -> bytes:
+        """The bytes of a medium.
+
+        Args:
+            ref: where they lie.
+
+        Raises:
+            ProcessError: they are not there any more (``media_gone``), or not all of them
+                (``truncated``).
+        """
+        if ref.row is not None:
+            return self._cell(ref)
+        if "://" in ref.path:
+            return self._far.read(ref)
+        place = _local(ref)
+        if isinstance(place, Stretch):
+            with place.path.open("rb") as file:
+                file.seek(place.offset)
+                return file.read(place.size)
+        return Path(place).read_bytes()
+
     def _cell(self, ref: MediaRef) -> bytes:
         assert ref.row is not None
         with from_remote(ref.path):

@@ -51,8 +51,8 @@ class LanguageStep(Annotate):
 
 
 def _said(row: Mapping[str, Any]) -> dict[str, Any]:
-    caption_language, caption_confidence = _language(_text(row.get("caption")))
-    subtitle_language, subtitle_confidence = _language(_spoken(row.get("subtitles")))
+    caption_language, caption_confidence = language_of(_text(row.get("caption")))
+    subtitle_language, subtitle_confidence = language_of(_spoken(row.get("subtitles")))
     return {
         "caption_language": caption_language,
         "caption_confidence": caption_confidence,
@@ -76,8 +76,12 @@ def _spoken(lines: Sequence[Mapping[str, Any]] | None) -> str:
     return " ".join(line["text"] or "" for line in lines if line.get("language") == track)
 
 
-def _language(text: str) -> tuple[str | None, float | None]:
-    """The likeliest language and its probability."""
+def language_of(text: str) -> tuple[str | None, float | None]:
+    """The likeliest language of a text and its probability; None when it has no letters.
+
+    Args:
+        text: of which the first 2,000 characters count.
+    """
     text = text[:_CHARACTERS]
     if not any(letter.isalpha() for letter in text):
         return None, None

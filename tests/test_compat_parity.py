@@ -18,6 +18,7 @@ from clipmill.compat.v2d_config import (
     SiteMetadata,
     Storage,
 )
+from clipmill.compat.v2d_loader_arguments import AudioDecoding, LoaderArguments, VideoDecoding
 from clipmill.compat.v2d_subsamplers import ARGUMENTS
 
 TESTS = Path(__file__).parent
@@ -51,6 +52,9 @@ NAMES = [
     *(f"distribution.{key}" for key in Distribution.model_fields),
     *(f"reading.{key}" for key in Reading.model_fields if key != "yt_args"),
     *(f"reading.yt_args.{key}" for key in SiteArgs.model_fields),
+    *LoaderArguments.model_fields,
+    *VideoDecoding.model_fields,
+    *AudioDecoding.model_fields,
 ]
 
 

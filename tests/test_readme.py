@@ -27,6 +27,7 @@ PAGES = (
     "docs/annotate.md",
     "docs/select.md",
     "docs/export.md",
+    "docs/load.md",
     "docs/python.md",
     "docs/recipes.md",
     "docs/errors.md",

@@ -1,7 +1,8 @@
 """Write the pages of ``docs/`` that are made from the code; ``--check`` only compares.
 
 ``cli.md`` is what ``clipmill COMMAND --help`` says, ``recipes.md`` the keys of recipes,
-``errors.md`` the ways a row can fail, ``steps.md`` what steps want, take and give.
+``errors.md`` the ways a row can fail, ``steps.md`` what steps want, take and give. Of ``load.md``
+the table of settings is made.
 
 Run by ``make docs`` and, with ``--check``, by ``make check``.
 """
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from error_page import error_page
+from load_page import load_page
 from recipe_page import recipe_page
 from steps_page import steps_page
 
@@ -75,6 +77,7 @@ PAGES = {
     "cli.md": reference,
     "recipes.md": recipe_page,
     "errors.md": error_page,
+    "load.md": load_page,
     "steps.md": steps_page,
 }
 

@@ -7,7 +7,8 @@ from clipmill.core.docstrings import field_docs
 from clipmill.core.errors import MissingExtra, RecipeError
 from clipmill.core.extras import require
 from clipmill.core.registry import load, names
-from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.recipe import Recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.settings import SECTIONS, gather
 
 

@@ -287,7 +287,7 @@ def test_a_source_that_was_replaced_is_not_looked_at(raw, tmp_path, steps_file):
 
 
 def _split_folder(videos: Path, output: Path) -> str:
-    from clipmill.run.recipe import load_recipe
+    from clipmill.run.recipe_file import load_recipe
     from clipmill.run.runner import run_recipe
 
     recipe = {

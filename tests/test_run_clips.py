@@ -18,7 +18,8 @@ import clipmill
 from clipmill.core.errors import InputError, OutputError, RecipeError
 from clipmill.dataset.verify import verify_dataset
 from clipmill.demo.media import make_video
-from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.recipe import Recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.runner import run_recipe
 from scene_media import scenes, write_pictures
 

@@ -9,7 +9,7 @@ from clipmill.core.errors import MissingExtra, RecipeError
 from clipmill.demo.media import make_video
 from clipmill.run.explain import explain
 from clipmill.run.ready import find_recipe, ready_names
-from clipmill.run.recipe import load_recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.runner import run_recipe
 
 

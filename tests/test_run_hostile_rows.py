@@ -9,7 +9,7 @@ import pytest
 import clipmill
 from clipmill.core.errors import DownloadError, InputError
 from clipmill.core.outcome import Outcome
-from clipmill.run.recipe import load_recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.rows import info_row
 from clipmill.run.runner import run_recipe
 

@@ -10,7 +10,7 @@ import pytest
 import clipmill
 from clipmill.core.errors import UserError
 from clipmill.demo.media import make_video
-from clipmill.run.recipe import load_recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.retry import retry_dataset
 from clipmill.run.runner import run_recipe
 

@@ -11,8 +11,9 @@ from clipmill.dataset.verify import verify_dataset
 from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
 from clipmill.run.explain import explain
-from clipmill.run.recipe import SourceSpec, load_recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.runner import RunReport, run_recipe
+from clipmill.run.source_spec import SourceSpec
 
 EDIT = {"short_side": 48, "fps": 10}
 SPLIT = {"detector": "stride", "stride_seconds": 1}

@@ -7,7 +7,7 @@ import pytest
 import clipmill
 from clipmill.core.errors import RecipeError
 from clipmill.demo.media import make_video
-from clipmill.run.recipe import load_recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.runner import run_recipe
 from scene_media import scenes, write_pictures
 

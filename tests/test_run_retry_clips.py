@@ -9,7 +9,7 @@ import pytest
 import clipmill
 from clipmill.core.errors import UserError
 from clipmill.dataset.verify import verify_dataset
-from clipmill.run.recipe import load_recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.retry import retry_dataset
 from clipmill.run.runner import run_recipe
 from scene_media import scenes, write_pictures

@@ -10,7 +10,7 @@ import pytest
 
 import clipmill
 from clipmill.core.sample import Sample
-from clipmill.run.recipe import load_recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.scratch import ScratchFiles
 from clipmill.run.source_work import SourceWork
 from clipmill.run.workbench import Workbench

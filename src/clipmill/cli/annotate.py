@@ -13,7 +13,7 @@ import yaml
 from clipmill.cli.options import AsJson, Debug, Quiet, add_options
 from clipmill.core.errors import RecipeError
 from clipmill.core.words import counted
-from clipmill.run.recipe import RunSpec
+from clipmill.run.run_spec import RunSpec
 
 if TYPE_CHECKING:
     from clipmill.run.annotate import AnnotateReport

@@ -18,7 +18,8 @@ from clipmill.cli.options import (
 )
 from clipmill.cli.report import carry_out
 from clipmill.fetch.options import FetchOptions
-from clipmill.run.recipe import LOCATIONS, ProbeOptions, RunSpec, SourceSpec
+from clipmill.run.run_spec import ProbeOptions, RunSpec
+from clipmill.run.source_spec import LOCATIONS, SourceSpec
 from clipmill.run.write_spec import WriteSpec
 
 

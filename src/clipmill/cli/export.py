@@ -21,7 +21,8 @@ from clipmill.cli.report import carry_out
 from clipmill.core.edit import Edit
 from clipmill.core.words import counted
 from clipmill.formats.trainers.fit import FitOptions
-from clipmill.run.recipe import LOCATIONS, RunSpec, SourceSpec
+from clipmill.run.run_spec import RunSpec
+from clipmill.run.source_spec import LOCATIONS, SourceSpec
 from clipmill.run.write_spec import WriteSpec
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 from clipmill.cli.options import AsJson, Debug, Quiet, add_options
 from clipmill.cli.report import finish_run
 from clipmill.fetch.options import FetchOptions
-from clipmill.run.recipe import RunSpec
+from clipmill.run.run_spec import RunSpec
 
 
 def _retry(

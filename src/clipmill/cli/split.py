@@ -17,13 +17,9 @@ from clipmill.cli.options import (
     add_options,
 )
 from clipmill.cli.report import carry_out
-from clipmill.run.recipe import (
-    LOCATIONS,
-    VIRTUAL_WRITE,
-    ProbeOptions,
-    RunSpec,
-    SourceSpec,
-)
+from clipmill.run.recipe_forms import VIRTUAL_WRITE
+from clipmill.run.run_spec import ProbeOptions, RunSpec
+from clipmill.run.source_spec import LOCATIONS, SourceSpec
 from clipmill.run.write_spec import WriteSpec
 from clipmill.steps.split.options import SplitOptions
 

@@ -20,7 +20,8 @@ from clipmill.compat.v2d_subsamplers import ARGUMENTS
 from clipmill.core.errors import RecipeError
 from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.sites_options import check_site_options
-from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.recipe import Recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.sources.paths import is_folder
 
 if TYPE_CHECKING:

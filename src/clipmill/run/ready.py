@@ -8,7 +8,9 @@ from typing import Any
 
 from clipmill.core.errors import RecipeError
 from clipmill.core.registry import nearest
-from clipmill.run.recipe import LOCATIONS, Recipe, load_recipe, read_recipe
+from clipmill.run.recipe import Recipe
+from clipmill.run.recipe_file import load_recipe, read_recipe
+from clipmill.run.source_spec import LOCATIONS
 
 FOLDER = Path(__file__).parent / "recipes"
 

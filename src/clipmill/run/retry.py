@@ -42,7 +42,8 @@ from clipmill.run.output import (
     shard_ids,
     shard_names,
 )
-from clipmill.run.recipe import Recipe, load_recipe
+from clipmill.run.recipe import Recipe
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.room import room_needed
 from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward

@@ -11,7 +11,8 @@ from clipmill.core.errors import RecipeError
 from clipmill.core.registry import nearest
 from clipmill.fetch.options import FetchOptions
 from clipmill.formats.trainers.fit import FitOptions
-from clipmill.run.recipe import ProbeOptions, RunSpec, SourceSpec
+from clipmill.run.run_spec import ProbeOptions, RunSpec
+from clipmill.run.source_spec import SourceSpec
 from clipmill.run.write_spec import WriteSpec
 from clipmill.steps.split.options import SplitOptions
 

@@ -198,6 +198,13 @@ def test_a_truncated_or_vanished_tar_costs_the_samples_that_lay_there(copy):
     assert set(loader.failures) == {"truncated", "media_gone"}
 
 
+def test_a_shard_that_vanishes_costs_its_samples(copy):
+    loader = clipmill.load(copy, frames=1, batch_size=2)
+    (copy / "00001.parquet").unlink()
+    assert videos_in(loader) == [0, 1, 2, 6]
+    assert loader.failures == {"shard_unreadable": 3}
+
+
 def test_sources_that_moved_are_found_where_they_are_said_to_be(clips, raw, tmp_path):
     shutil.copytree(raw.folder.url, tmp_path / "moved")
     shutil.copytree(clips.folder.url, tmp_path / "clips")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clipmill.core.errors import UserError
+from clipmill.core.errors import ProcessError, UserError
 from clipmill.core.extras import check_installed
 from clipmill.dataset.load.collate import collate
 from clipmill.dataset.load.mixture import Mixture
@@ -72,11 +72,7 @@ class Loader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """One epoch, or what is left of one after ``load_state_dict``."""
         self.begin()
-        for batch, failures in batches(self.samples, self.epoch, self.numbers()):
-            self.count(failures)
-            if batch is not None:
-                yield batch
-        self.end_epoch()
+        yield from self.counted(batches(self.samples, self.epoch, self.numbers()))
 
     def begin(self) -> tuple[int, int]:
         """Begin an iteration, whatever one that was broken off had given; epoch and first batch."""
@@ -94,14 +90,29 @@ class Loader:
         begin = self._first + self.rank
         return range(begin, begin + left * self.ranks, self.ranks)[worker::workers]
 
-    def count(self, failures: list[Failure]) -> None:
-        """Take note of a batch that was given, and of what was left out of it."""
-        self._given += 1
-        self.failures.update(error_class for _, error_class, _ in failures)
-        self.last_failures.extend(failures)
+    def counted(self, pairs: Iterable[tuple[Any, list[Failure]]]) -> Iterator[Any]:
+        """Give the batches of an epoch, count what they lack, and go on to the next epoch.
 
-    def end_epoch(self) -> None:
-        """Go on to the next epoch."""
+        Args:
+            pairs: each batch, None when nothing is left of it, and what was left out of it.
+
+        Raises:
+            ProcessError: nothing was left of any batch.
+        """
+        is_any = False
+        for batch, failures in pairs:
+            self._given += 1
+            self.failures.update(error_class for _, error_class, _ in failures)
+            self.last_failures.extend(failures)
+            if batch is not None:
+                is_any = True
+                yield batch
+        if self._given and not is_any:
+            key, error_class, message = self.last_failures[-1]
+            raise ProcessError(
+                f"No sample could be loaded in the whole epoch. The last one, {key}: {message}.",
+                error_class=error_class,
+            )
         self.set_epoch(self.epoch + 1)
 
     def set_epoch(self, epoch: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from clipmill.core.errors import InputError, UserError
+from clipmill.core.errors import InputError, ProcessError, StorageError, UserError
 from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
 from clipmill.core.sample import MediaRef
 from clipmill.core.time import Span
@@ -117,10 +117,17 @@ class Rows:
             place: its place among the shard's samples that are loaded.
 
         Raises:
-            InputError: the shard cannot be read any more, or has lost the sample.
+            ProcessError: the shard cannot be read any more, or has lost a sample
+                (``shard_unreadable``).
         """
-        with self._lock:
-            table = self._table(shard)
+        try:
+            with self._lock:
+                table = self._table(shard)
+        except (InputError, StorageError, OSError) as error:
+            raise ProcessError(
+                f"shard {self._source.shard_name(shard)} cannot be read: {error}",
+                error_class="shard_unreadable",
+            ) from error
         (values,) = table.slice(place, 1).to_pylist()
         refs = [MediaRef(**ref) for ref in values.pop(MEDIA_COLUMN) or ()]
         sounds = [ref for ref in refs if ref.extension in AUDIO_EXTENSIONS]

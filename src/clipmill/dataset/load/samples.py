@@ -75,10 +75,10 @@ class Samples:
         """
         if not self.rows.is_far:
             return
-        rows = [self._row(sample) for sample in samples]
-        videos = [row.video for row in rows if row.video and self.options.video]
-        audios = [row.audio for row in rows if row.audio and self.options.audio]
-        with suppress(StorageError):  # told when the sample itself is loaded
+        with suppress(SampleError, StorageError):  # told when the sample itself is loaded
+            rows = [self._row(sample) for sample in samples]
+            videos = [row.video for row in rows if row.video and self.options.video]
+            audios = [row.audio for row in rows if row.audio and self.options.audio]
             self._files.fetch([*videos, *audios])
 
     def load(self, sample: Place) -> dict[str, Any] | Failure:
@@ -90,18 +90,20 @@ class Samples:
         Raises:
             SampleError: it cannot be read, and is not to be skipped; names it.
         """
-        row = self._row(sample)
+        key = f"number {sample.number}"  # until its shard was read
         try:
+            row = self._row(sample)
+            key = row.key
             return self._viewed(row, sample)
         except (SampleError, StorageError) as error:
             error_class = getattr(error, "error_class", "storage")
             if self.options.on_error == "raise":
                 raise ProcessError(
-                    f"Sample {row.key}: {error.message}. To leave such samples out, give "
+                    f"Sample {key}: {error.message}. To leave such samples out, give "
                     "on_error='skip'.",
                     error_class=error_class,
                 ) from error
-            return row.key, error_class, error.message
+            return key, error_class, error.message
 
     def _row(self, sample: Place) -> Row:
         shard, place = self.order.shard_of(sample.number)

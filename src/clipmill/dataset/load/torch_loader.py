@@ -76,11 +76,7 @@ class TorchLoader(DataLoader[Any]):
         """One epoch, or what is left of one after ``load_state_dict``."""
         assert isinstance(self.dataset, Batches)
         self.dataset.begin()
-        for batch, failures in super().__iter__():
-            self.loader.count(failures)
-            if batch is not None:
-                yield batch
-        self.loader.end_epoch()
+        yield from self.loader.counted(super().__iter__())
 
     def set_epoch(self, epoch: int) -> None:
         """See ``Loader.set_epoch``."""

@@ -1,5 +1,6 @@
 """Selecting samples: conditions, orders, samples and weights, and what each condition removed."""
 
+import errno
 import json
 
 import pyarrow.parquet as pq
@@ -267,3 +268,16 @@ def test_columns_of_the_input_may_be_called_as_they_like(tmp_path):
     ]
     asked = data.select("select key, shard from data where weird = 1")
     assert asked.rows.to_pydict() == {"key": ["000000"], "shard": ["00000"]}
+
+
+def test_a_full_disk_is_told_in_one_line(data, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere/rows.parquet")
+
+    monkeypatch.setattr("clipmill.dataset.selection.SelectionWriter.commit", full)
+    assert guarded(lambda: app(["select", data.folder.url, "other", CONDITION])) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "Error: No space left on device while writing somewhere/rows.parquet. Make room there, and "
+        "give the same command again."
+    ]

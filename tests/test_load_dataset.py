@@ -215,6 +215,18 @@ def test_sources_that_moved_are_found_where_they_are_said_to_be(clips, raw, tmp_
         elsewhere.loader(frames=1, parent=str(tmp_path / "nowhere"))
 
 
+def test_clips_are_not_taken_from_a_file_that_took_the_place_of_theirs(tmp_path):
+    videos = make_videos(tmp_path / "v", 2)
+    folder = str(tmp_path / "clips")
+    clips = clipmill.download(str(videos), folder, detector="stride", stride_seconds=0.5,
+                              allow_local_paths=True, quiet=True)  # fmt: skip
+    assert sorted(videos_in(clips.loader(frames=1))) == [0, 0, 1, 1]
+    shutil.copy(videos / "01.mp4", videos / "00.mp4")
+    loader = clips.loader(frames=1)
+    assert videos_in(loader) == [1, 1]
+    assert loader.failures == {"source_changed": 2}
+
+
 def test_what_is_no_dataset_is_refused(videos, tmp_path):
     with pytest.raises(UserError, match="samples that could be loaded"):
         clipmill.load(videos, frames=1)

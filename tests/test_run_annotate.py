@@ -349,3 +349,11 @@ def test_a_dataset_of_the_peers_is_annotated_where_it_lies(tmp_path, steps_file)
     found = cells(data, "letters")
     assert list(found) == data.table(["key"]).column(0).to_pylist()
     assert {row["status"] for row in found.values()} == {"success", None}
+
+
+def test_columns_that_never_came_to_be_are_none(clips):
+    # as a disk that was full when they were begun leaves them
+    clips.folder.local("columns/picture-0123ab").mkdir(parents=True)
+    assert len(clips.select("true")) > 0
+    seen = clips.annotate("picture", quiet=True).select("picture.luminance.mean >= 0")
+    assert len(seen) > 0

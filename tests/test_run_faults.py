@@ -159,6 +159,19 @@ def _start_and_wait_for_rows(command, out, rows=20):
     raise AssertionError(f"no row was finished: {run.communicate(timeout=10)[1]}")
 
 
+def test_an_interrupt_while_workers_are_starting_is_no_traceback(origin, write_csv, tmp_path):
+    table = write_csv([{"url": origin.url("a.mp4", "slow", seconds=5), "caption": ""}])
+    run = subprocess.Popen(_command(table, tmp_path / "out"), stderr=subprocess.PIPE, text=True,
+                           start_new_session=True)  # fmt: skip
+    while not _children(run.pid) and run.poll() is None:
+        time.sleep(0.005)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in told
+    assert "trying again" not in told
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_exits_with_130_and_goes_on_where_it_was(
     origin, write_csv, tmp_path, number

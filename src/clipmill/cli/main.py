@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -33,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "demo": "Make a small dataset from synthetic videos on a misbehaving local server.",
 }
 """Name and one line of help per subcommand; its module is loaded when it is called."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class LazyGroup(TyperGroup):
@@ -111,12 +113,22 @@ def guarded(call: Callable[[], Any]) -> int:
         message = _in_words(str(error))
         typer.echo(f"{trace}\nError: {message}" if trace else f"Error: {message}", err=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us is gone
         return 141
+    except OSError as error:
+        if error.errno not in _NO_ROOM or debugging():
+            raise
+        place = error.filename2 or error.filename or "the disk"
+        typer.echo(
+            f"Error: {error.strerror} while writing {place}. Make room there, and give the same "
+            "command again.",
+            err=True,
+        )
+        return 1
+    except KeyboardInterrupt:
+        typer.echo("Interrupted.", err=True)
+        return 130
     return 0
 
 

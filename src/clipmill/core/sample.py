@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clipmill.core.errors import ProcessError
+from clipmill.core.redact import redact_url
 from clipmill.core.time import Span
 
 
@@ -104,3 +106,21 @@ def subtitles_within(lines: Iterable[Subtitle], span: Span) -> list[Subtitle]:
         for line in lines
         if line.start_seconds < end and line.end_seconds > start
     ]
+
+
+def refuse_changed(place: MediaRef, sha256: str) -> None:
+    """Refuse a source that is another one than its clips were found in.
+
+    Args:
+        place: where it lies, and what it was then.
+        sha256: of what lies there now.
+
+    Raises:
+        ProcessError: they differ (``source_changed``).
+    """
+    if place.sha256 not in (None, sha256):
+        raise ProcessError(
+            f"{redact_url(place.path)} is not the file any more that its clips were found in: "
+            "split it anew, or put the earlier one back",
+            error_class="source_changed",
+        )

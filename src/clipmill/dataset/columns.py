@@ -151,9 +151,10 @@ class ColumnGroup:
 
 
 def column_groups(folder: Folder) -> list[ColumnGroup]:
-    """The column groups of a dataset, the newest last."""
+    """The column groups of a dataset, the newest last; those that never came to be are none."""
     names = Folder(folder.url_of(COLUMNS_FOLDER)).list() if folder.exists(COLUMNS_FOLDER) else []
-    found = [ColumnGroup(folder, name) for name in names if _GROUP.fullmatch(name)]
+    groups = [ColumnGroup(folder, name) for name in names if _GROUP.fullmatch(name)]
+    found = [group for group in groups if folder.exists(group.path(STEP_FILE))]
     return sorted(found, key=lambda group: (group.info["number"], group.name))
 
 

@@ -13,6 +13,7 @@ from clipmill.core.errors import SampleError
 from clipmill.core.media_names import AUDIO_EXTENSIONS
 from clipmill.core.outcome import Counts
 from clipmill.core.request import Audio
+from clipmill.core.sample import refuse_changed
 from clipmill.core.seen import Cell
 from clipmill.dataset.dataset import Dataset
 from clipmill.fetch.base import FetchRequest
@@ -20,7 +21,6 @@ from clipmill.io.stretch import Place
 from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.columns_rows import RowToSee, rows_to_see
 from clipmill.run.shard_columns import ShardColumns, write_cells
-from clipmill.run.source_checks import refuse_changed
 from clipmill.run.source_work import pick_media
 from clipmill.run.staging import StagedShard, carry_on_commit
 from clipmill.run.step_crew import StepCrew

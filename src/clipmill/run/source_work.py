@@ -12,7 +12,7 @@ from typing import Any
 from clipmill.core.errors import ProcessError, SampleError, ShardError
 from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
 from clipmill.core.outcome import Outcome
-from clipmill.core.sample import MediaRef, Sample
+from clipmill.core.sample import MediaRef, Sample, refuse_changed
 from clipmill.core.time import Span
 from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.failures import failure
@@ -25,7 +25,7 @@ from clipmill.run.clips import Judged, MemberFile
 from clipmill.run.recipe import Recipe
 from clipmill.run.result_rows import clip_row, json_row, result_row
 from clipmill.run.rows import fetch_row
-from clipmill.run.source_checks import check_duration, refuse_changed
+from clipmill.run.source_checks import check_duration
 from clipmill.run.workbench import Workbench
 from clipmill.run.worked import Worked
 from clipmill.steps.split.options import SplitOptions

@@ -157,9 +157,8 @@ def main() -> None:
     """Entry point of the process."""
     hide_library_warnings()
     keep_pandas_out()
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; the parent decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     connection = Connection(int(sys.argv[1]))
     job: Job | ColumnsJob = connection.recv()
     runs = filter(None, (job, job.keeps)) if isinstance(job, Job) else (job,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import threading
@@ -10,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clipmill.core.sample import MediaRef
+from clipmill.core.sample import MediaRef, refuse_changed
 from clipmill.dataset.load.far_bytes import FarBytes, cut_short, gone
 from clipmill.io.filesystem import open_filesystem
 from clipmill.io.parquet_cells import ParquetCells
 from clipmill.io.remote import from_remote
-from clipmill.io.stretch import Place, Stretch, file_of
+from clipmill.io.stretch import Place, Stretch, file_of, mapped
 from clipmill.media.decode import Index, MediaFile
 
 _PIECE_BYTES = 1 << 24
@@ -53,7 +54,8 @@ class MediaFiles:
             hears: whether their sound is of interest.
 
         Raises:
-            ProcessError: they are not there any more (``media_gone``), or cannot be read.
+            ProcessError: they are not there any more (``media_gone``), are others than clips were
+                found in (``source_changed``), or cannot be read.
         """
         with self._place(ref) as place:
             # Another file under the same name is another file.
@@ -61,6 +63,9 @@ class MediaFiles:
             identity = (ref, changed, hears)
             with self._lock:
                 known = self._indexes.get(identity)
+            if known is None and ref.sha256 is not None:
+                with mapped(place) as (data, start, end):
+                    refuse_changed(ref, hashlib.sha256(memoryview(data)[start:end]).hexdigest())
             with MediaFile(place, hears=hears, known=known) as media:
                 if known is None:
                     self._remember(identity, media.index)

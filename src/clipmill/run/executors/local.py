@@ -41,6 +41,8 @@ class _WorkerProcess:
     @classmethod
     def start(cls, job: WorkerJob) -> _WorkerProcess:
         ours, theirs = socket.socketpair()
+        # Until it ignores them, a worker should not see interrupts: they are not for it.
+        earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process = subprocess.Popen(
                 # -P: what lies in the user's working directory is not imported
@@ -50,6 +52,7 @@ class _WorkerProcess:
                 env={**ONE_THREAD, **os.environ, **_MALLOC},
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
             theirs.close()
         worker = cls(process, Connection(ours.detach()))
         worker.send(job)

@@ -180,7 +180,7 @@ def _row(name: str, happened: str, to_try: str, retryable: bool) -> str:
 def _said_by_others() -> set[str]:
     """Classes that the code names outside ``fetch``."""
     said: set[str] = set()
-    for room in ("media", "formats", "run", "steps"):
+    for room in ("core", "media", "formats", "run", "steps"):
         for path in (PACKAGE / room).rglob("*.py"):
             said |= {name for found in _SAID.findall(path.read_text()) for name in found if name}
     return said

@@ -82,8 +82,10 @@ class SplitOptions(Split):
     def _fits_together(self) -> SplitOptions:
         if self.max_seconds is not None and not 0 < self.max_seconds >= self.min_seconds:
             raise ValueError("max_seconds must be greater than zero and not below min_seconds")
-        if (self.detector == "stride") != (self.stride_seconds is not None):
-            raise ValueError("stride_seconds goes with the detector stride, and only with it")
+        if self.detector == "stride" and self.stride_seconds is None:
+            raise ValueError("the detector stride needs stride_seconds: how long clips are to be")
+        if self.detector != "stride" and self.stride_seconds is not None:
+            raise ValueError(f"stride_seconds goes with the detector stride, not {self.detector}")
         if self.stride_seconds is not None and self.stride_seconds <= 0:
             raise ValueError("stride_seconds must be greater than zero")
         if self.detector in RULES and (self.detector_options or self.frame_rates):

@@ -446,6 +446,17 @@ def test_one_empty_file_among_many_is_no_error(tmp_path: Path):
     assert all_rows(source) == ROWS
 
 
+@pytest.mark.parametrize("block_bytes", [16, 1 << 20])
+def test_a_quote_that_is_never_closed_swallows_no_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+):
+    monkeypatch.setattr(table_text, "BLOCK_BYTES", block_bytes)
+    text = 'url,caption\nu,"two\nlines"\nv,5" screen\nw,"not closed\nx,three\ny,four\n'
+    path = write(tmp_path / "a.csv", text)
+    with pytest.raises(InputError, match="line 5: a quote is opened that is never closed"):
+        open_source(path).files()
+
+
 def test_a_quote_that_is_never_closed_is_not_read_into_memory_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

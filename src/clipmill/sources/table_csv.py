@@ -50,6 +50,11 @@ class CsvFormat(BlockFormat):
                 end = data.rfind(b"\n", 0, start)
         return end + 1
 
+    def open_quote(self, block: bytes) -> int | None:
+        """Where a quote begins that the block does not close; None when all are closed."""
+        found = self._quoted.finditer(block)
+        return next((match.start() for match in found if not match[1]), None)
+
     def scan(self, facts: FileFacts) -> BlockScan:
         """Read the header, then count rows and collect evidence for the types."""
         return _CsvScan(self, facts.url)
@@ -106,6 +111,7 @@ class _CsvScan(BlockScan):
         self._url = url
         self._header: tuple[str, ...] = ()
         self._evidence: dict[str, TextEvidence] = {}
+        self._last = b"", 1
 
     def begin(self, block: bytes) -> int:
         size = 0
@@ -133,9 +139,19 @@ class _CsvScan(BlockScan):
         table = self._format.parse_texts(block, header, list(header), url, line)
         for name, evidence in self._evidence.items():
             evidence.add(table.column(name))
+        self._last = block, line
         return table.num_rows
 
     def finish(self) -> TablePlan:
+        # Blocks end with a record, so that only the last one may end within quotes.
+        block, line = self._last
+        if (start := self._format.open_quote(block)) is not None:
+            line += block.count(b"\n", 0, start)
+            raise InputError(
+                f"{redact_url(self._url)}, line {line}: a quote is opened that is never closed, so "
+                "that all that follows would be one field. Close it, or double a quote that is "
+                "meant as one."
+            )
         schema = pa.schema([(name, kind.type()) for name, kind in self._evidence.items()])
         return TablePlan(rows=0, schema=schema, header=self._header, evidence=self._evidence)
 

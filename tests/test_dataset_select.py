@@ -276,8 +276,6 @@ def test_a_full_disk_is_told_in_one_line(data, capsys, monkeypatch):
 
     monkeypatch.setattr("clipmill.dataset.selection.SelectionWriter.commit", full)
     assert guarded(lambda: app(["select", data.folder.url, "other", CONDITION])) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
-        "Error: No space left on device while writing somewhere/rows.parquet. Make room there, and "
-        "give the same command again."
-    ]
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("Error: No space left on device while writing somewhere/rows.parquet.")
+    assert "make room" in told

@@ -321,10 +321,10 @@ def mix(
     from clipmill.dataset.load.mixture import Mixture
     from clipmill.dataset.load.samples import Samples
 
-    parts = [loader.samples for loader in loaders]
-    if not all(isinstance(part, Samples) for part in parts):
+    parts = [part for loader in loaders if isinstance(part := loader.samples, Samples)]
+    if len(parts) < len(loaders):
         raise UserError("A mixture cannot be part of another one: mix all loaders at once.")
-    mixture = Mixture(parts, weights, batches, seed)  # type: ignore[arg-type]  # just checked
+    mixture = Mixture(parts, weights, batches, seed)
     here = (loaders[0].rank, loaders[0].ranks) if loaders else (None, None)
     return Loader(mixture, *here)
 

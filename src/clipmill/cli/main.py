@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -34,7 +33,6 @@ COMMANDS: dict[str, str] = {
     "demo": "Make a small dataset from synthetic videos on a misbehaving local server.",
 }
 """Name and one line of help per subcommand; its module is loaded when it is called."""
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class LazyGroup(TyperGroup):
@@ -117,14 +115,11 @@ def guarded(call: Callable[[], Any]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us is gone
         return 141
     except OSError as error:
-        if error.errno not in _NO_ROOM or debugging():
+        from clipmill.run.room import is_no_room, no_room
+
+        if debugging() or not is_no_room(error):
             raise
-        place = error.filename2 or error.filename or "the disk"
-        typer.echo(
-            f"Error: {error.strerror} while writing {place}. Make room there, and give the same "
-            "command again.",
-            err=True,
-        )
+        typer.echo(f"Error: {no_room(error, 'the disk')}", err=True)
         return 1
     except KeyboardInterrupt:
         typer.echo("Interrupted.", err=True)

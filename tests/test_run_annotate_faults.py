@@ -61,7 +61,7 @@ def test_columns_survive_random_kills_and_nothing_is_looked_at_twice_in_vain(cli
     while True:
         run = subprocess.Popen(command(clips, log), stderr=subprocess.DEVNULL)
         while run.poll() is None:
-            killer.pause(*((0.5, 1.5) if killer.kills < KILLS else (5, 5)))
+            killer.pause(*((0.2, 0.9) if killer.kills < KILLS else (5, 5)))
             if run.poll() is None and killer.kills < KILLS:
                 killer.kill_one(run.pid)
         assert time.monotonic() < deadline

@@ -65,7 +65,7 @@ def test_a_run_of_clips_survives_random_kills(videos, tmp_path):
     while True:
         run = subprocess.Popen(command(videos, wild), stderr=subprocess.DEVNULL)
         while run.poll() is None:
-            killer.pause(*((0.3, 2.0) if killer.kills < 8 else (5, 5)))
+            killer.pause(*((0.1, 0.8) if killer.kills < 8 else (5, 5)))
             if run.poll() is None and killer.kills < 8:
                 killer.kill_one(run.pid)
         assert time.monotonic() < deadline

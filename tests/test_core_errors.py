@@ -56,4 +56,5 @@ def test_counts_always_add_up():
     parts = counts.successes + counts.failed_to_download + counts.failed_to_process + counts.dropped
     assert parts == counts.count == 4
     assert counts.bytes_downloaded == 16
-    assert counts.error_classes == {"timeout": 1, "unreadable": 1, "dropped": 1}
+    assert counts.error_classes == {"timeout": 1, "unreadable": 1}
+    assert counts.drop_reasons == {"dropped": 1}

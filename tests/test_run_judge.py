@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import clipmill
+from clipmill.cli import status
 from clipmill.core.errors import UserError
+from clipmill.dataset.status import dataset_status
 from clipmill.demo.media import make_video
 from clipmill.run.recipe_file import load_recipe
 from clipmill.run.retry import retry_dataset
@@ -102,6 +104,18 @@ def test_every_clip_is_made_or_says_why_it_was_dropped(kept):
     assert told["00000000_00002"] == "not so: clip_index < 2"
     assert "ValueError: not to be judged" in told["00000001_00000"]
     assert list(members(kept)) == ["00000000_00001.mp4", "00000001_00001.mp4"]
+
+
+def test_dropped_rows_are_not_counted_as_failures(kept, capsys):
+    told = dataset_status(kept)
+    assert (told.dropped, told.failed) == (3, 0)
+    assert (told.drop_reasons, told.error_classes) == ({"where": 2, "unknown": 1}, {})
+    assert ("not so: clip_index < 2", 1) in told.top_drop_messages
+    assert told.top_messages == []
+    status.command(kept.folder.url)
+    printed = capsys.readouterr().out
+    assert "  dropped    3 (where 2, unknown 1)\n" in printed
+    assert "failures by class" not in printed
 
 
 def test_what_steps_said_is_kept_of_dropped_clips_too(kept):

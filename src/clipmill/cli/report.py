@@ -137,14 +137,19 @@ def _whole_dataset(folder: str, *, worked: bool, retried: bool) -> list[str]:
 def _work(report: RunReport) -> list[str]:
     counts = report.counts
     seconds = max(report.seconds, 1e-3)
-    errors = sorted(counts.error_classes.items(), key=lambda pair: (-pair[1], pair[0]))
     return [
         f"{counted(counts.count, 'sample')} in {report.seconds:,.1f} s "
         f"({counts.count / seconds:,.1f}/s, {counts.bytes_downloaded / seconds / 1e6:,.1f} MB/s): "
         f"{counts.successes:,} succeeded, {counts.failed:,} failed{_dropped(counts.dropped)}.",
         _done(report),
-        *(f"  {number:,} x {label}" for label, number in errors),
+        *_by_number(counts.error_classes),
+        *_by_number(counts.drop_reasons, "dropped: "),
     ]
+
+
+def _by_number(labels: Mapping[str, int], what: str = "") -> list[str]:
+    ordered = sorted(labels.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [f"  {number:,} x {what}{label}" for label, number in ordered]
 
 
 def _dropped(number: int) -> str:
@@ -171,7 +176,7 @@ def _nothing_to_do(status: DatasetStatus) -> str:
     done = "all is done" if status.shards_done == status.shards else "this input is done"
     return (
         f"Nothing to do in {status.folder}: {done}, {counted(status.rows_done, 'row')} "
-        f"({status.successes:,} succeeded, failed: {_failures(status)})."
+        f"({status.successes:,} succeeded, failed: {_failures(status)}{_dropped(status.dropped)})."
     )
 
 

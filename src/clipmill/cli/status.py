@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Annotated
 
 import typer
@@ -32,13 +33,16 @@ def command(
         f"process {status.failed_to_process:,})"
     )
     if status.dropped:
-        typer.echo(f"  dropped    {status.dropped:,}")
+        why = ", ".join(f"{label} {number:,}" for label, number in status.drop_reasons.items())
+        typer.echo(f"  dropped    {status.dropped:,}" + (f" ({why})" if why else ""))
     typer.echo(f"  downloaded {status.bytes_downloaded / 1e6:,.1f} MB")
-    if status.error_classes:
-        typer.echo("failures by class")
-    for label, number in status.error_classes.items():
+    _list("failures by class", status.error_classes.items())
+    _list("most frequent messages", status.top_messages)
+    _list("why rows were dropped", status.top_drop_messages)
+
+
+def _list(heading: str, lines: Collection[tuple[str, int]]) -> None:
+    if lines:
+        typer.echo(heading)
+    for label, number in lines:
         typer.echo(f"  {number:>8,} x {label}")
-    if status.top_messages:
-        typer.echo("most frequent messages")
-    for message, number in status.top_messages:
-        typer.echo(f"  {number:>8,} x {message}")

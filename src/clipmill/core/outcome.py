@@ -49,7 +49,10 @@ class Outcome:
 
 @dataclass(slots=True)
 class Counts:
-    """How many rows ended in which way; the parts always add up to ``count``."""
+    """How many rows ended in which way; the parts always add up to ``count``.
+
+    ``error_classes`` are those of failed rows; ``drop_reasons`` why others were dropped.
+    """
 
     count: int = 0
     successes: int = 0
@@ -58,6 +61,7 @@ class Counts:
     dropped: int = 0
     bytes_downloaded: int = 0
     error_classes: dict[str, int] = field(default_factory=dict)
+    drop_reasons: dict[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -76,11 +80,16 @@ class Counts:
         self.bytes_downloaded += downloaded_bytes
         if status != "success":
             label = error_class or status
-            self.error_classes[label] = self.error_classes.get(label, 0) + 1
+            why = self.drop_reasons if status == "dropped" else self.error_classes
+            why[label] = why.get(label, 0) + 1
 
     def merge(self, other: Counts) -> None:
         """Add another tally to this one."""
         for name in (*ROW_COUNTS, "bytes_downloaded"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for label, number in other.error_classes.items():
-            self.error_classes[label] = self.error_classes.get(label, 0) + number
+        for mine, theirs in (
+            (self.error_classes, other.error_classes),
+            (self.drop_reasons, other.drop_reasons),
+        ):
+            for label, number in theirs.items():
+                mine[label] = mine.get(label, 0) + number

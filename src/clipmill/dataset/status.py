@@ -25,6 +25,7 @@ class DatasetStatus(Counts):
         rows: rows of the inputs; ``rows_done`` of them ended, clips of a row together.
         video_seconds: length of all successes.
         top_messages: the most frequent error messages.
+        top_drop_messages: the most frequent reasons for which rows were dropped.
     """
 
     folder: str = ""
@@ -34,6 +35,7 @@ class DatasetStatus(Counts):
     rows_done: int = 0
     video_seconds: float = 0.0
     top_messages: list[tuple[str, int]] = field(default_factory=list)
+    top_drop_messages: list[tuple[str, int]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -45,16 +47,20 @@ def dataset_status(dataset: Dataset) -> DatasetStatus:
     """Add up the stats of every finished shard, ours or a peer's."""
     status = DatasetStatus(folder=dataset.folder.url, shards_done=len(dataset.stats))
     messages: Counter[str] = Counter()
+    drop_messages: Counter[str] = Counter()
     for stats in dataset.stats.values():
         status.merge(_counts(stats))
         status.rows_done += stats.get("input_rows", stats["count"])
         status.video_seconds += stats.get("video_seconds", 0.0)
         messages.update(stats.get("status_dict", {}))
+        drop_messages.update(stats.get("drop_messages", {}))
     status.shards = dataset.manifest.get("shards", status.shards_done)
     status.rows = dataset.manifest.get("rows", status.count)
     status.error_classes = dict(Counter(status.error_classes).most_common())
+    status.drop_reasons = dict(Counter(status.drop_reasons).most_common())
     messages.pop("success", None)
     status.top_messages = messages.most_common(TOP_MESSAGES)
+    status.top_drop_messages = drop_messages.most_common(TOP_MESSAGES)
     return status
 
 
@@ -67,4 +73,5 @@ def _counts(stats: Mapping[str, Any]) -> Counts:
         dropped=stats.get("dropped", 0),
         bytes_downloaded=stats.get("bytes_downloaded", 0),
         error_classes=stats.get("error_classes", {}),
+        drop_reasons=stats.get("drop_reasons", {}),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -47,7 +46,7 @@ from clipmill.run.recipe_file import load_recipe
 from clipmill.run.room import room_needed
 from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward
-from clipmill.run.stats import MAX_MESSAGES
+from clipmill.run.stats import RowTally
 from clipmill.sources.samples import parent_of
 
 
@@ -293,31 +292,21 @@ class _Retry:
 def _drop_rows(dataset: Dataset, shard: str, rows: set[int], digits: int) -> None:
     """Take rows without media out of a shard's tables and stats."""
     volumes = [name for name in dataset.shards if name.partition("-")[0] == shard]
-    counts = Counts()
-    messages: Counter[str] = Counter()
+    tally = RowTally()
     for volume in volumes:
         name = dataset.layout.table_name(volume)
         assert name is not None
         with tempfile.TemporaryDirectory() as folder:
             draft = Path(folder) / name
             with dataset.folder.open(name) as file:
-                _filter_parquet(pq.ParquetFile(file), draft, rows, digits, counts, messages)
+                _filter_parquet(pq.ParquetFile(file), draft, rows, digits, tally)
             dataset.folder.put(draft, name)
-    stats = {**dataset.stats[shard]}
-    stats.update(counts.row_counts())
-    stats["failed_to_subsample"] = counts.failed_to_process
-    stats["status_dict"] = dict(messages.most_common(MAX_MESSAGES))
-    stats["error_classes"] = dict(sorted(counts.error_classes.items()))
+    stats = {**dataset.stats[shard], **tally.fields()}
     dataset.folder.write_json(f"{shard}{STATS_SUFFIX}", stats)
 
 
 def _filter_parquet(
-    old: pq.ParquetFile,
-    target: Path,
-    rows: set[int],
-    digits: int,
-    counts: Counts,
-    messages: Counter[str],
+    old: pq.ParquetFile, target: Path, rows: set[int], digits: int, tally: RowTally
 ) -> None:
     with pq.ParquetWriter(target, old.schema_arrow) as writer:
         for batch in old.iter_batches():
@@ -325,6 +314,5 @@ def _filter_parquet(
             keep = [row_of_key(row["key"], digits) not in rows for row in known]
             for row, stays in zip(known, keep, strict=True):
                 if stays:
-                    counts.add(row["status"], row["error_class"], 0)
-                    messages[row["error_message"] or row["status"]] += 1
+                    tally.add(row)
             writer.write_batch(batch.filter(pa.array(keep)))

@@ -13,6 +13,33 @@ from clipmill.run.staging import Result
 MAX_MESSAGES = 1000
 
 
+class RowTally:
+    """How rows of a shard ended, and in which words."""
+
+    def __init__(self) -> None:
+        self._counts = Counts()
+        self._messages: Counter[str] = Counter()
+        self._drop_messages: Counter[str] = Counter()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one row."""
+        self._counts.add(row["status"], row["error_class"], 0)
+        told = self._drop_messages if row["status"] == "dropped" else self._messages
+        told[row["error_message"] or row["status"]] += 1
+
+    def fields(self) -> dict[str, Any]:
+        """What a stats file says of them."""
+        counts = self._counts
+        return {
+            **counts.row_counts(),
+            "failed_to_subsample": counts.failed_to_process,
+            "error_classes": dict(sorted(counts.error_classes.items())),
+            "drop_reasons": dict(sorted(counts.drop_reasons.items())),
+            "status_dict": dict(self._messages.most_common(MAX_MESSAGES)),
+            "drop_messages": dict(self._drop_messages.most_common(MAX_MESSAGES)),
+        }
+
+
 def shard_stats(
     results: Sequence[Result], started: float, fingerprint: str, volumes: int
 ) -> dict[str, Any]:
@@ -24,26 +51,24 @@ def shard_stats(
         fingerprint: the recipe's.
         volumes: number of media files it was split into.
     """
-    counts = Counts()
-    messages: Counter[str] = Counter()
+    tally = RowTally()
+    downloaded = 0
     video_seconds = 0.0
     decoded_seconds = encoded_seconds = 0.0
     for result in results:
         first = result.source or result.rows[0]
-        counts.bytes_downloaded += (first.get("fetch") or {}).get("downloaded_bytes") or 0
+        downloaded += (first.get("fetch") or {}).get("downloaded_bytes") or 0
         if result.source is not None:
             decoded_seconds += result.source["decoded_seconds"]
             encoded_seconds += result.source["encoded_seconds"]
         for row in result.rows:
-            counts.add(row["status"], row["error_class"], 0)
-            messages[row["error_message"] or row["status"]] += 1
+            tally.add(row)
             if row["status"] == "success":
                 video_seconds += _seconds(row)
     ended = time.time()
     return {
-        **counts.row_counts(),
-        "failed_to_subsample": counts.failed_to_process,
-        "bytes_downloaded": counts.bytes_downloaded,
+        **tally.fields(),
+        "bytes_downloaded": downloaded,
         "input_rows": len(results),
         "video_seconds": round(video_seconds, 3),
         "decoded_seconds": round(decoded_seconds, 3),
@@ -51,8 +76,6 @@ def shard_stats(
         "start_time": started,
         "end_time": ended,
         "duration": ended - started,
-        "error_classes": dict(sorted(counts.error_classes.items())),
-        "status_dict": dict(messages.most_common(MAX_MESSAGES)),
         "fingerprint": fingerprint,
         "volumes": volumes,
     }

@@ -60,6 +60,8 @@ class WandbReport:
 
     def _table(self, tally: Tally) -> Any:
         rows = [("success", tally.counts.successes), *tally.top_errors(TABLE_ROWS)]
+        if tally.counts.dropped:
+            rows.append(("dropped", tally.counts.dropped))
         total = max(tally.counts.count, 1)
         data = [[status, number / total, number] for status, number in rows]
         return self._wandb.Table(columns=["status", "frequency", "count"], data=data)

@@ -159,6 +159,20 @@ def test_a_run_with_failures_says_how_to_go_on_and_a_second_one_that_nothing_is_
     assert "no row of" in _clipmill("retry", out).stdout
 
 
+def test_trying_again_is_proposed_only_for_what_may_pass(origin, write_csv, tmp_path):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a.mp4").write_bytes(bytes(2000))
+    broken = _clipmill("download", tmp_path / "media", tmp_path / "broken").stdout
+    retry = f"clipmill retry {tmp_path / 'broken'}"
+    assert f"Once what is wrong is mended: {retry} --all" in broken
+    assert f"  {retry}    #" not in broken
+    table = write_csv([{"url": origin.url("a.mp4", "flaky", times=9)}])
+    words = ["--allow-private-addresses", "--retries", "0"]
+    busy = _clipmill("download", table, tmp_path / "busy", *words).stdout
+    retry = f"clipmill retry {tmp_path / 'busy'}"
+    assert f"  {retry}    # 1 that may succeed by waiting alone" in busy
+
+
 def test_retry_of_a_dataset_that_is_not_finished_says_what_to_do_first(origin, write_csv, tmp_path):
     out = tmp_path / "out"
     table = write_csv([{"url": origin.url(name)} for name in ("a.mp4", "b.mp4")])

@@ -130,7 +130,7 @@ def _whole_dataset(folder: str, *, worked: bool, retried: bool) -> list[str]:
         lines.append(f"Failed rows in the dataset now: {_failures(status)}.")
     if status.failed:
         lines += [f"  {number:,} x {text}" for text, number in status.top_messages[:MESSAGES]]
-        lines += how_to_go_on(folder, status, retried=retried)
+        lines += how_to_go_on(folder, status)
     return lines
 
 
@@ -194,13 +194,12 @@ def _failures(status: DatasetStatus) -> str:
     return f"{status.failed:,}" + (f" ({classes})" if status.failed else "")
 
 
-def how_to_go_on(folder: str, status: DatasetStatus, *, retried: bool) -> list[str]:
+def how_to_go_on(folder: str, status: DatasetStatus) -> list[str]:
     """Commands that try failed rows again, with what they lacked.
 
     Args:
         folder: the dataset.
         status: how its rows ended.
-        retried: that has just been done.
     """
     command = f"clipmill retry {shlex.quote(folder)}"
     ways = [
@@ -208,8 +207,9 @@ def how_to_go_on(folder: str, status: DatasetStatus, *, retried: bool) -> list[s
         for label, option in MISSING_OPTIONS.items()
         if label in status.error_classes
     ]
-    if retried:
-        ways.append(f"  {command} --all    # every failed row")
-    else:
-        ways.append(f"  {command}    # what may succeed now; with --all every failed row")
+    if status.retryable:
+        ways.append(f"  {command}    # {status.retryable:,} that may succeed by waiting alone")
+    if not ways:
+        return [f"Waiting helps none of them. Once what is wrong is mended: {command} --all"]
+    ways.append(f"  {command} --all    # every failed row")
     return ["To try failed rows again:", *ways]

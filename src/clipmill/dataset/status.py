@@ -23,6 +23,7 @@ class DatasetStatus(Counts):
         folder: the dataset.
         shards_done: finished shards, of ``shards`` planned.
         rows: rows of the inputs; ``rows_done`` of them ended, clips of a row together.
+        retryable: failed rows that may succeed by trying again.
         video_seconds: length of all successes.
         top_messages: the most frequent error messages.
         top_drop_messages: the most frequent reasons for which rows were dropped.
@@ -33,6 +34,7 @@ class DatasetStatus(Counts):
     shards: int = 0
     rows: int = 0
     rows_done: int = 0
+    retryable: int = 0
     video_seconds: float = 0.0
     top_messages: list[tuple[str, int]] = field(default_factory=list)
     top_drop_messages: list[tuple[str, int]] = field(default_factory=list)
@@ -51,6 +53,7 @@ def dataset_status(dataset: Dataset) -> DatasetStatus:
     for stats in dataset.stats.values():
         status.merge(_counts(stats))
         status.rows_done += stats.get("input_rows", stats["count"])
+        status.retryable += stats.get("retryable", 0)
         status.video_seconds += stats.get("video_seconds", 0.0)
         messages.update(stats.get("status_dict", {}))
         drop_messages.update(stats.get("drop_messages", {}))

@@ -289,6 +289,9 @@ class _Retry:
         return saved_plan(given, number, self._output)
 
 
+_TOLD = ["key", "status", "error_class", "error_message", "retryable"]
+
+
 def _drop_rows(dataset: Dataset, shard: str, rows: set[int], digits: int) -> None:
     """Take rows without media out of a shard's tables and stats."""
     volumes = [name for name in dataset.shards if name.partition("-")[0] == shard]
@@ -310,7 +313,7 @@ def _filter_parquet(
 ) -> None:
     with pq.ParquetWriter(target, old.schema_arrow) as writer:
         for batch in old.iter_batches():
-            known = batch.select(["key", "status", "error_class", "error_message"]).to_pylist()
+            known = batch.select(_TOLD).to_pylist()
             keep = [row_of_key(row["key"], digits) not in rows for row in known]
             for row, stays in zip(known, keep, strict=True):
                 if stays:

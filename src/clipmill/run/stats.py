@@ -20,12 +20,14 @@ class RowTally:
         self._counts = Counts()
         self._messages: Counter[str] = Counter()
         self._drop_messages: Counter[str] = Counter()
+        self._retryable = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one row."""
         self._counts.add(row["status"], row["error_class"], 0)
         told = self._drop_messages if row["status"] == "dropped" else self._messages
         told[row["error_message"] or row["status"]] += 1
+        self._retryable += bool(row["retryable"])
 
     def fields(self) -> dict[str, Any]:
         """What a stats file says of them."""
@@ -33,6 +35,7 @@ class RowTally:
         return {
             **counts.row_counts(),
             "failed_to_subsample": counts.failed_to_process,
+            "retryable": self._retryable,
             "error_classes": dict(sorted(counts.error_classes.items())),
             "drop_reasons": dict(sorted(counts.drop_reasons.items())),
             "status_dict": dict(self._messages.most_common(MAX_MESSAGES)),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import clipmill
-from clipmill.core.errors import InputError, RecipeError, RunError
+from clipmill.core.errors import InputError, RecipeError, RunError, UserError
 from clipmill.dataset.columns import column_groups, newest_groups
 from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
@@ -187,6 +187,8 @@ def test_what_is_there_is_not_made_again_unless_it_is_forced(clips, steps_file, 
     clips.annotate(step, modules=[steps_file], retry=["value_error"], quiet=True)
     clips.annotate(step, modules=[steps_file], retry=["timeout"], quiet=True)
     assert sorted(log.read_text().split()[5:]) == ["00000000_00001", "00000001_00001"]
+    with pytest.raises(UserError, match=r"No cell failed with valu_error. Did you mean 'value_e"):
+        clips.annotate(step, modules=[steps_file], retry=["timeout", "valu_error"], quiet=True)
     clips.annotate(step, modules=[steps_file], force=True, quiet=True)
     assert len(log.read_text().split()) == 12
 

@@ -87,8 +87,10 @@ def test_retry_by_class(origin, tmp_path):
     report = retry_dataset(str(tmp_path / "out"), classes=["failed_to_download"], quiet=True)
     assert report.shards_done == 2
     assert origin.count("c.mp4") == 1 + 2  # this time the 404 was tried too
-    with pytest.raises(UserError, match=r"No row failed with tiemout\. There are: .*http_status"):
-        retry_dataset(str(tmp_path / "out"), classes=["tiemout"], quiet=True)
+    with pytest.raises(UserError, match=r"with http_staus\. Did you mean 'http_status'\?"):
+        retry_dataset(str(tmp_path / "out"), classes=["truncated", "http_staus"], quiet=True)
+    with pytest.raises(UserError, match=r"with tls\. There are: .*http_status"):
+        retry_dataset(str(tmp_path / "out"), classes=["tls"], quiet=True)
 
 
 def test_retry_may_change_how_but_not_what(origin, tmp_path):

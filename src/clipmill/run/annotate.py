@@ -18,6 +18,7 @@ from clipmill.run.column_groups import begin_groups
 from clipmill.run.columns_job import ColumnsJob, Redo, StepTask
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
+from clipmill.run.failed_rows import refuse_unknown
 from clipmill.run.output import RunLock, WorkersPresent, scratch_folder
 from clipmill.run.progress import ProgressDisplay
 from clipmill.run.recipe import Recipe
@@ -114,6 +115,7 @@ def annotate_dataset(
         roll_forward(scratch, output, run)
         groups = begin_groups(dataset.folder, steps)
         redo = redo or Redo()
+        _check_redo(dataset, groups, redo)
         todo = [
             n for n, shard in enumerate(dataset.shards) if _is_left(dataset, shard, groups, redo)
         ]
@@ -137,6 +139,17 @@ def _check_steps(steps: Sequence[Annotate]) -> None:
     names = [step.name for step in steps]
     if twice := [name for name in names if names.count(name) > 1]:
         raise RecipeError(f"Step {twice[0]!r} is given twice; run it with each choice by itself.")
+
+
+def _check_redo(dataset: Dataset, groups: Sequence[ColumnGroup], redo: Redo) -> None:
+    """Refuse error classes that no cell failed with, unless none failed at all.
+
+    Raises:
+        UserError: tells what was probably meant.
+    """
+    held = [group.cells(shard) for group in groups for shard in dataset.shards]
+    if there := {name for cells in held if cells for name in cells.failed}:
+        refuse_unknown(redo.classes, {*there, "failed"}, "cell")
 
 
 def _is_left(dataset: Dataset, shard: str, groups: Sequence[ColumnGroup], redo: Redo) -> bool:

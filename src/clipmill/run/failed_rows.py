@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from clipmill.core.errors import UserError
+from clipmill.core.registry import nearest
 from clipmill.dataset.dataset import Dataset
+from clipmill.fetch.failures import ERROR_CLASSES
 from clipmill.run.carry import placed_rows
 from clipmill.run.input_rows import samples_of
 from clipmill.run.job import Job
@@ -52,21 +54,41 @@ def failed_rows(
 
 
 def check_classes(dataset: Dataset, classes: Collection[str]) -> None:
-    """Refuse classes when no row failed with any of them.
+    """Refuse classes that are none, and all when no row failed with any of them.
 
     Raises:
-        UserError: tells those that there are.
+        UserError: tells what was probably meant, or those that there are.
     """
+    if not classes:
+        return
     known: set[str] = set()
     for shard in dataset.shards:
         for row in dataset.shard_table(shard, _COLUMNS).to_pylist():
             if row["status"] in _FAILED:
                 known |= {row["status"], row["error_class"]}
-    if classes and not known & set(classes):
+    refuse_unknown(classes, known, "row")
+    if not known & set(classes):
         raise UserError(
             f"No row failed with {', '.join(sorted(classes))}. There are: "
             f"{', '.join(sorted(known)) or 'no failed rows'}."
         )
+
+
+def refuse_unknown(asked: Collection[str], there: Collection[str], what: str) -> None:
+    """Refuse classes that nothing failed with and no fetch can fail with: they are misspelt.
+
+    Args:
+        asked: classes to try again.
+        there: those that something failed with.
+        what: what fails: ``row`` or ``cell``.
+
+    Raises:
+        UserError: tells what was probably meant, or those that there are.
+    """
+    unknown = sorted({*asked} - {*there} - {*ERROR_CLASSES})
+    if unknown and there:
+        hint = nearest(unknown[0], sorted(there))
+        raise UserError(f"No {what} failed with {', '.join(unknown)}. {hint}")
 
 
 def _is_meant(row: dict[str, Any], classes: Collection[str], every: bool) -> bool:

@@ -2,7 +2,14 @@
 
 import pytest
 
-from clipmill.core.words import as_keywords, as_options, counted, name_of
+from clipmill.core.words import (
+    as_keywords,
+    as_options,
+    counted,
+    duration_text,
+    hours_text,
+    name_of,
+)
 
 PLACES = [("source", "url_col"), ("write", "format"), ("write", "encode_formats")]
 
@@ -38,6 +45,12 @@ def test_names_become_options_but_not_what_is_quoted(said, told):
 )
 def test_options_become_keywords_but_not_those_of_others(said, told):
     assert as_keywords(said, PLACES) == (told or said)
+
+
+def test_lengths_are_told_in_the_unit_that_suits_them():
+    told = [duration_text(seconds) for seconds in (0, 9.96, 90, 3600, 7_200_000)]
+    assert told == ["0.0 s", "10.0 s", "1.5 min", "1.00 hours", "2,000.00 hours"]
+    assert hours_text(0.01) == "36.0 s"
 
 
 def test_one_is_singular():

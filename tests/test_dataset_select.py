@@ -224,7 +224,7 @@ def test_the_commands_select_list_and_show(data, capsys):
     folder = data.folder.url
     assert guarded(lambda: app(["select", folder, "best", CONDITION])) == 0
     told = capsys.readouterr().out
-    assert "best: 1 of 6 rows, 1.00 of 3.75 hours" in told
+    assert "best: 1 of 6 rows, 1.00 hours of 3.75 hours" in told
     assert "3 (3 missing)" in told
     assert guarded(lambda: app(["select", folder])) == 0
     assert "best" in capsys.readouterr().out

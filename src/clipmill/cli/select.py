@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipmill.cli.options import AsJson, Debug
+from clipmill.core.words import hours_text
 
 if TYPE_CHECKING:
     from clipmill.dataset.selection import Selection
@@ -98,7 +99,7 @@ def _show(found: Selection) -> None:
     of = facts["dataset"]
     typer.echo(
         f"{found.name}: {facts['rows']:,} of {of['rows']:,} rows, "
-        f"{facts['hours']:,.2f} of {of['hours']:,.2f} hours"
+        f"{hours_text(facts['hours'])} of {hours_text(of['hours'])}"
     )
     typer.echo(f"  {facts['query']}")
     for line in funnel_lines(facts["funnel"]):
@@ -107,7 +108,7 @@ def _show(found: Selection) -> None:
 
 def funnel_lines(funnel: list[Mapping[str, Any]]) -> list[str]:
     """A funnel as the lines of a table."""
-    rows = [("condition", "alone removes", "unknown", "in turn removes", "left", "hours left")]
+    rows = [("condition", "alone removes", "unknown", "in turn removes", "left", "length left")]
     for stage in funnel:
         rows.append(
             (
@@ -116,7 +117,7 @@ def funnel_lines(funnel: list[Mapping[str, Any]]) -> list[str]:
                 f"{stage['unknown']['rows']:,}" + _causes(stage["unknown"]),
                 f"{stage['in_turn']['rows']:,}",
                 f"{stage['left']['rows']:,}",
-                f"{stage['left']['hours']:,.2f}",
+                hours_text(stage["left"]["hours"]),
             )
         )
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]

@@ -9,6 +9,7 @@ import typer
 
 from clipmill.cli.options import AsJson, Debug
 from clipmill.core.errors import UserError
+from clipmill.core.words import hours_text
 
 if TYPE_CHECKING:
     from clipmill.dataset.distribution import Distribution
@@ -66,9 +67,10 @@ def command(
     for one in found:
         _show(one)
     if kept:
-        typer.echo(f"{'kept':>12} {'hours':>10} {'unknown':>10}  if")
+        typer.echo(f"{'kept':>12} {'length':>12} {'unknown':>10}  if")
     for rule in kept:
-        typer.echo(f"{rule.rows:>12,} {rule.hours:>10,.2f} {rule.unknown:>10,}  {rule.rule}")
+        length = hours_text(rule.hours)
+        typer.echo(f"{rule.rows:>12,} {length:>12} {rule.unknown:>10,}  {rule.rule}")
     for line in funnel_lines(funnel) if keep else []:
         typer.echo(line)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from clipmill.cli.options import AsJson, Debug
-from clipmill.core.words import counted
+from clipmill.core.words import counted, duration_text
 
 
 def command(
@@ -27,7 +27,7 @@ def command(
         return
     typer.echo(f"{status.folder}: {status.shards_done:,} of {counted(status.shards, 'shard')} done")
     typer.echo(f"  rows       {status.rows_done:,} of {status.rows:,}")
-    typer.echo(f"  succeeded  {status.successes:,} ({status.video_seconds / 3600:,.2f} hours)")
+    typer.echo(f"  succeeded  {status.successes:,} ({duration_text(status.video_seconds)} in all)")
     typer.echo(
         f"  failed     {status.failed:,} (download {status.failed_to_download:,}, "
         f"process {status.failed_to_process:,})"

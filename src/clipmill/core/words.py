@@ -59,3 +59,17 @@ def as_keywords(message: str, places: Collection[Place]) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: ``1 shard``, ``2,000 shards``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def duration_text(seconds: float) -> str:
+    """A length of time in the unit that suits it: ``4.2 s``, ``3.5 min``, ``1,200.00 hours``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:,.2f} hours"
+
+
+def hours_text(hours: float) -> str:
+    """A length given in hours, as ``duration_text`` says it."""
+    return duration_text(hours * 3600)

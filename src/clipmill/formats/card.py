@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from clipmill.core.words import duration_text, hours_text
+
 _LICENSE = "license"
 _SECONDS = "probe_duration_seconds"
 
@@ -52,7 +54,7 @@ class Card:
         yield "---"
 
     def _body(self) -> Iterator[str]:
-        yield f"{self._clips:,} samples, {self._seconds / 3600:,.2f} hours. Made by "
+        yield f"{self._clips:,} samples, {duration_text(self._seconds)}. Made by "
         yield f"{self._about['tool']}, recipe `{self._about['fingerprint']}`."
         yield from ("", "```python", "datasets.load_dataset(FOLDER_OR_NAME, split='train')", "```")
         yield from ("", "## Where it comes from", "")
@@ -78,12 +80,12 @@ def _column(field: pa.Field[Any]) -> str:
 
 def _funnel(chosen: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", f"## Selection `{chosen['name']}`", "", "```sql", chosen["query"], "```", "")
-    yield from ("| condition | removes alone | removes in turn | left | hours left |",)
+    yield from ("| condition | removes alone | removes in turn | left | length left |",)
     yield "|---|---|---|---|---|"
     for stage in chosen["funnel"]:
         counts = [stage[name]["rows"] for name in ("alone", "in_turn", "left")]
         told = " | ".join(f"{count:,}" for count in counts)
-        yield f"| `{_cell(stage['condition'])}` | {told} | {stage['left']['hours']:,.2f} |"
+        yield f"| `{_cell(stage['condition'])}` | {told} | {hours_text(stage['left']['hours'])} |"
 
 
 def _cell(text: str) -> str:

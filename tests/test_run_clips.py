@@ -109,6 +109,17 @@ def test_splitting_gives_a_row_for_each_clip_and_encodes_nothing(clips):
     assert not [name for name in clips.folder.list() if name.endswith(".tar")]
 
 
+def test_a_virtual_clip_is_as_long_as_its_file_would_be(clips, tmp_path):
+    clips.export(tmp_path / "made", quiet=True, **EDIT)
+    made = {row["key"]: row for row in clipmill.open(tmp_path / "made").table().to_pylist()}
+    for row in clips.table().to_pylist():
+        video, length = row["probe"]["video"], row["probe"]["duration_seconds"]
+        assert length == pytest.approx(row["span"]["end_seconds"] - row["span"]["start_seconds"])
+        assert length == pytest.approx(made[row["key"]]["probe"]["duration_seconds"], abs=0.05)
+        assert video["duration_seconds"] == length
+        assert (video["frame_count"], video["duration_pts"]) == (None, None)
+
+
 def test_what_is_not_split_is_one_clip_and_what_failed_before_is_left_out(clips):
     rows = clips.table(["source_key", "status"]).to_pylist()
     assert [row["source_key"] for row in rows].count("00000001") == 1

@@ -163,9 +163,8 @@ class ClipFinder:
             }
             for ref in sample.media
         ]
-        facts = _without_keyframes(self.probe)
         for clip in found.clips:
-            clip.probe = facts
+            clip.probe = _facts_within(self.probe, clip.span)
             clip.source_media = None if self._recipe.render else places
             if clip.span is not None:
                 clip.subtitles = subtitles_within(self.lines[sample.key], clip.span)
@@ -213,11 +212,17 @@ def _cut_cells(result: SplitResult) -> list[dict[str, Any]]:
     ]
 
 
-def _without_keyframes(probe: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Facts of a source without the list of its key frames, which each clip would repeat."""
-    if probe is None or probe["video"] is None:
+_UNTOLD = ("keyframe_seconds", "frame_count", "frame_count_source", "duration_pts")
+
+
+def _facts_within(probe: dict[str, Any] | None, span: Span | None) -> dict[str, Any] | None:
+    """Facts of a source as they are of a stretch of it: as long, and of frames not counted yet."""
+    if probe is None or span is None:
         return probe
-    return {**probe, "video": {**probe["video"], "keyframe_seconds": None}}
+    length = {"duration_seconds": float(span.duration)}
+    video = probe["video"] and {**probe["video"], **dict.fromkeys(_UNTOLD), **length}
+    sound = [{**stream, "duration_seconds": None} for stream in probe["audio"]]
+    return {**probe, **length, "video": video, "audio": sound}
 
 
 def _one_language(lines: Sequence[Subtitle]) -> tuple[Subtitle, ...]:

@@ -36,7 +36,7 @@ class Clip:
         span: the stretch of the source that was asked for; None for all of it.
         outcome: success, or why not.
         caption: its own text, where it has one apart from its source's.
-        probe: facts of its media; of the source while it is virtual.
+        probe: facts of its media; while it is virtual, of the source, as long as the clip.
         rendered: how it was rendered; None while it is virtual.
         source_media: where the source lies, while the clip is virtual.
         members: media files by extension.

@@ -93,6 +93,15 @@ def test_names_and_texts_of_any_alphabet_are_found():
         ("nothing_like_it = 1", ["Columns: key, caption, probe, motion, picture"]),
         ("motion.mean", ["is no condition", "float"]),
         ("key", ["is no condition"]),
+        (
+            "picture",
+            ["'picture' is no condition: it gives a struct. Name one of its fields: black_sh"],
+        ),
+        (
+            "motion > 1",
+            ["type a struct and type INTEGER_LITERAL. Name one of its fields: mean, va"],
+        ),
+        ("abs(picture) > 1", ["'abs(a struct)'. Name one of its fields: black_share."]),
         ("", ["empty"]),
         ("count(*) > 1", ["aggregates"]),
         ("unnest(motion.values) > 1", ["UNNEST"]),

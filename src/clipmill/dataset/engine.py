@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -154,13 +154,41 @@ def _sentence(error: Exception, *, shows_line: bool = False) -> str:
     text = re.sub(r"^(\w+ )+Error: ", "", str(error).strip())
     said, _, shown = text.partition("\n\nLINE ")
     said = " ".join(line.strip() for line in said.splitlines() if line.strip())
-    said = re.split(r" Candidate (?:bindings|functions|macros):? ", said)[0]
+    said = _without_struct_types(re.split(r" Candidate (?:bindings|functions|macros):? ", said)[0])
     lines = shown.splitlines()[:2]
     if not shows_line or len(lines) < 2 or "^" not in lines[1]:
         return said
     number, _, line = lines[0].partition(": ")
     caret = max(lines[1].index("^") - len(f"LINE {number}: "), 0)
     return f"{said}\n  {line}\n  {' ' * caret}^"
+
+
+def _without_struct_types(said: str) -> str:
+    """The same with structs named as such, and what fields the first of them has."""
+    fields: list[str] = []
+    while (start := said.find("STRUCT(")) >= 0:
+        inner = start + len("STRUCT(")
+        end, depth, names = inner, 1, [""]
+        while end < len(said) and depth:
+            depth += {"(": 1, ")": -1}.get(said[end], 0)
+            if depth == 1 and said[end] == ",":
+                names.append("")
+            elif depth:
+                names[-1] += said[end]
+            end += 1
+        fields = fields or [name.split()[0].strip('"') for name in names]
+        said = f"{said[:start]}a struct{said[end:]}"
+    if not fields:
+        return said
+    # What DuckDB advises is to cast, and no value becomes a struct by that.
+    said = re.split(r" - an explicit cast| You might need to add explicit", said)[0].rstrip(".")
+    return f"{said}. {name_a_field(fields)}"
+
+
+def name_a_field(fields: Sequence[str]) -> str:
+    """Advice to someone who named a struct where a value is needed."""
+    more = f" and {len(fields) - 3} more" if len(fields) > 3 else ""
+    return f"Name one of its fields: {', '.join(fields[:3])}{more}."
 
 
 def quoted(name: str) -> str:

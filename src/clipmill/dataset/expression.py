@@ -9,7 +9,7 @@ from functools import cache
 import pyarrow as pa
 
 from clipmill.core.errors import UserError
-from clipmill.dataset.engine import Engine, table_of, told_plainly, try_out
+from clipmill.dataset.engine import Engine, name_a_field, table_of, told_plainly, try_out
 from clipmill.dataset.projection import projection, tree_of
 from clipmill.dataset.resolve import Path, resolve
 from clipmill.dataset.sql_tree import DATA, Node, Ordering, Parser, column_refs, conjuncts
@@ -46,6 +46,9 @@ def parse_condition(text: str, schema: pa.Schema) -> Expression:
     node = parser().condition(text)
     whole = _expression(node, text, schema)
     kind = _type_of(whole, text, schema)
+    if pa.types.is_struct(kind):
+        fields = name_a_field([field.name for field in kind])
+        raise UserError(f"{text!r} is no condition: it gives a struct. {fields}")
     if kind != pa.bool_() and not pa.types.is_null(kind):
         raise UserError(f"{text!r} is no condition: it gives a value of type {kind}. Compare it.")
     pieces = [_expression(part, text, schema) for part in conjuncts(node)]

@@ -1,6 +1,7 @@
 """What is never opened, and how a refusal reads."""
 
 import pickle
+import random
 import struct
 import subprocess
 import sys
@@ -39,6 +40,16 @@ def test_a_concat_list_is_refused_whatever_it_is_called(tmp_path):
     error = refusal(path)
     assert error.error_class == "forbidden_container"
     assert "playlist" in error.message
+
+
+def test_bytes_that_only_their_name_makes_a_picture_are_no_media(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(random.Random(0).randbytes(5000))
+    error = refusal(path)
+    assert error.error_class == "unreadable"
+    assert error.message == "it cannot be read as video or audio: it is not a media file"
+    path.write_bytes(b"\xff\xd8\xff\xe0" + path.read_bytes())
+    assert refusal(path).error_class == "forbidden_container"
 
 
 def test_names_that_libav_would_take_for_protocols_are_files(tmp_path, monkeypatch):

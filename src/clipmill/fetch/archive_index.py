@@ -15,7 +15,7 @@ from typing import NamedTuple
 from clipmill.fetch.archive_ranges import Ranges
 from clipmill.fetch.failures import failure
 from clipmill.fetch.manners import Effort
-from clipmill.fetch.sniff import sniff
+from clipmill.media.sniff import sniff
 
 # The end record of a zip may carry a comment of 64 KB; small archives have their index there too.
 ZIP_TAIL_BYTES = (1 << 16) + 22

@@ -15,8 +15,8 @@ from clipmill.fetch.archive_ranges import Ranges
 from clipmill.fetch.failures import failure
 from clipmill.fetch.inflate import RAW_DEFLATE, Inflater
 from clipmill.fetch.manners import Effort
-from clipmill.fetch.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
 from clipmill.fetch.target import open_target, write_all
+from clipmill.media.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
 
 _LOCAL_HEADER = struct.Struct("<26xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"

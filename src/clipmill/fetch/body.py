@@ -18,8 +18,8 @@ from clipmill.fetch.client import content_range
 from clipmill.fetch.failures import failure
 from clipmill.fetch.inflate import GZIP_OR_ZLIB, Inflater
 from clipmill.fetch.manners import Effort
-from clipmill.fetch.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
 from clipmill.fetch.target import cut_off, open_target, write_all
+from clipmill.media.sniff import HEAD_BYTES, UNKNOWN, Sniffed, sniff
 
 _STEP_BYTES = 1 << 20
 _SENDABLE = re.compile(r"[ -~]+")

@@ -25,8 +25,8 @@ from clipmill.fetch.manners import Effort, Slots, with_retries
 from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.sites_child import ChildDied, SitesChild
 from clipmill.fetch.sites_options import downloader_params
-from clipmill.fetch.sniff import HEAD_BYTES, Sniffed, sniff
 from clipmill.fetch.target import disk_trouble
+from clipmill.media.sniff import HEAD_BYTES, Sniffed, sniff
 
 MAX_CHILDREN = 4
 """Child processes at a time; each takes about 70 MB and mostly waits for the network."""

@@ -24,7 +24,6 @@ from clipmill.fetch.failures import A_LATER_RUN_SECONDS, failure
 from clipmill.fetch.manners import Effort, with_retries
 from clipmill.fetch.options import FetchOptions
 from clipmill.fetch.schemes import LOCAL_SCHEMES, STORAGE_SCHEMES
-from clipmill.fetch.sniff import HEAD_BYTES, sniff
 from clipmill.fetch.storage_read import (
     Chunks,
     Copied,
@@ -38,6 +37,7 @@ from clipmill.fetch.storage_read import (
 from clipmill.io.filesystem import open_filesystem
 from clipmill.io.parquet_cells import ParquetCells
 from clipmill.io.stretch import Stretch
+from clipmill.media.sniff import HEAD_BYTES, sniff
 
 Result = TypeVar("Result")
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from clipmill.core.errors import ClipmillError, DownloadError
 from clipmill.fetch.failures import failure
-from clipmill.fetch.sniff import HEAD_BYTES
 from clipmill.fetch.target import open_target, write_all
+from clipmill.media.sniff import HEAD_BYTES
 
 LOCAL_CHUNK_BYTES = 1 << 20
 REMOTE_CHUNK_BYTES = 4 << 20

@@ -21,6 +21,7 @@ import av.subtitles.stream  # else PyAV does so at the first open, when memory m
 from clipmill.core.errors import ProcessError
 from clipmill.io.stretch import Place, Stretch, file_of, read_at
 from clipmill.media.sample_tables import refuse_impossible_tables
+from clipmill.media.sniff import HEAD_BYTES, sniff
 
 MAX_PIXELS = 8192 * 8192
 
@@ -37,9 +38,7 @@ _MEANINGS = (
     ("moov atom not found", "truncated"),
     ("File ended prematurely", "truncated"),
 )
-_EXPLANATIONS = {
-    "forbidden_container": "a playlist, picture, subtitle or text file is not opened as media",
-}
+_FORBIDDEN = "a playlist, picture, subtitle or text file is not opened as media"
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT)
 _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp")
@@ -261,7 +260,12 @@ def _translate(error: Exception, place: Place, messages: list[str]) -> ProcessEr
         # Libav took it for an mp4 by its name alone.
         error_class, messages = "unreadable", ["it is not a media file"]
     reason = getattr(error, "strerror", None) or str(error)
-    words = _EXPLANATIONS.get(error_class) or "; ".join(dict.fromkeys(messages[-3:]))
+    words = "; ".join(dict.fromkeys(messages[-3:]))
+    if error_class == "forbidden_container":
+        # Libav took it for something by its name, perhaps.
+        is_known = sniff(read_at(place, 0, HEAD_BYTES)).kind not in ("unknown", "empty")
+        reason, words = (_FORBIDDEN if is_known else "it is not a media file"), ""
+        error_class = error_class if is_known else "unreadable"
     return ProcessError(
         f"it cannot be read as video or audio: {reason}" + f" ({words})" * bool(words),
         error_class=error_class,

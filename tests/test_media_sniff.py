@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from clipmill.fetch.sniff import HEAD_BYTES, Sniffed, sniff
+from clipmill.media.sniff import HEAD_BYTES, Sniffed, sniff
 
 
 def video_file(path: Path, container: str, codec: str, size: int = 64) -> bytes:

@@ -5,6 +5,7 @@
 
 Whole programs take turns on a webdataset of made videos. The limit decodes the same videos and
 encodes the same frames with the same encoder, and does nothing else: no cuts, no tables, no checks.
+*steady* is what the videos beyond the first two cost: start-up is taken out of it.
 """
 
 from __future__ import annotations
@@ -58,29 +59,47 @@ def main() -> None:
 
 
 def compare(work: Path, options: argparse.Namespace) -> None:
-    source = make_dataset(work / "source", options.videos)
-    seconds = options.videos * sum(SCENES_SECONDS)
-    found: dict[str, list[tuple[float, float, float, int]]] = {}
-    for number in range(options.rounds):
-        for name, command in commands(source, work, options).items():
-            folder = work / f"{name}-{number}"
-            folder.mkdir()
-            usage = measure(
-                [part.replace("OUT", str(folder / "out")) for part in command],
-                folder,
-                LIMIT_SECONDS,
-            )
-            clips = count_clips(folder / "out")
-            found.setdefault(name, []).append(
-                (usage.cpu_seconds * 1000 / seconds, usage.seconds, usage.pss_mb, clips)
-            )
-            shutil.rmtree(folder)
-    print(f"{seconds} s of video, {options.rounds} rounds, medians")
-    print(f"{'':8} {'CPU ms/video s':>14} {'seconds':>8} {'PSS MB':>7} {'clips':>6} {'/ limit':>8}")
-    limit = statistics.median(row[0] for row in found["limit"])
-    for name, rows in found.items():
-        cpu, wall, memory, clips = (statistics.median(column) for column in zip(*rows, strict=True))
-        print(f"{name:8} {cpu:14.1f} {wall:8.1f} {memory:7.0f} {clips:6.0f} {cpu / limit:8.2f}")
+    sources = {
+        videos: make_dataset(work / f"source-{videos}", videos) for videos in (2, options.videos)
+    }
+    found: dict[tuple[str, int], list[Row]] = {}
+    for _ in range(options.rounds):
+        for videos, source in sources.items():
+            for name, command in commands(source, work, options).items():
+                found.setdefault((name, videos), []).append(run(command, work / "run"))
+    seconds = {videos: videos * sum(SCENES_SECONDS) for videos in sources}
+    few, many = sources
+    print(f"{seconds[many]} s of video, {options.rounds} rounds, medians")
+    print(f"{'':8} {'CPU ms/video s':>14} {'seconds':>8} {'PSS MB':>7} {'clips':>6} {'/ limit':>8}"
+          f" {'steady':>8} {'/ limit':>8}")  # fmt: skip
+    middle = {
+        key: [statistics.median(column) for column in zip(*rows, strict=True)]
+        for key, rows in found.items()
+    }
+    costs = {}
+    for name in dict.fromkeys(name for name, _ in middle):
+        cpu, wall, memory, clips = middle[name, many]
+        steady = (cpu - middle[name, few][0]) / (seconds[many] - seconds[few])
+        costs[name] = 1000 * cpu / seconds[many], 1000 * steady, wall, memory, clips
+    for name, (whole, steady, wall, memory, clips) in costs.items():
+        print(f"{name:8} {whole:14.1f} {wall:8.1f} {memory:7.0f} {clips:6.0f}"
+              f" {whole / costs['limit'][0]:8.2f}"
+              f" {steady:8.1f} {steady / costs['limit'][1]:8.2f}")  # fmt: skip
+
+
+Row = tuple[float, float, float, int]
+"""CPU seconds, seconds, PSS in MB, clips."""
+
+
+def run(command: list[str], folder: Path) -> Row:
+    """Run a whole program on an empty folder."""
+    folder.mkdir()
+    usage = measure(
+        [part.replace("OUT", str(folder / "out")) for part in command], folder, LIMIT_SECONDS
+    )
+    clips = count_clips(folder / "out")
+    shutil.rmtree(folder)
+    return usage.cpu_seconds, usage.seconds, usage.pss_mb, clips
 
 
 def commands(source: Path, work: Path, options: argparse.Namespace) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := ytdlp,s3,hf,scenes,cv,asr,lance,language,ocr,tfrecord,torch,wandb
+EXTRAS := ytdlp,s3,hf,scenes,cv,asr,lance,language,ocr,raft,tfrecord,torch,wandb
 # One more than the two cores of a small machine: many tests wait for a server or a process.
 PYTEST_WORKERS ?= 3
 

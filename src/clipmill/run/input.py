@@ -60,7 +60,7 @@ class Input:
         """Save the plan, and describe this input for ``dataset.json`` as the next after others."""
         number = len(inputs)
         first = inputs[-1]["first_shard"] + inputs[-1]["shards"] if inputs else 0
-        media = self.source.media_folder() if isinstance(self.source, SampleSource) else None
+        media = self.source.media_folder()
         with tempfile.TemporaryDirectory() as folder:
             draft = Path(folder) / "plan"
             self.plan.save(draft)
@@ -68,7 +68,7 @@ class Input:
         return {
             "kind": self.kind,
             "location": self.location,
-            **({"media_folder": media} if media else {}),
+            **({"media_folder": redact_url(media)} if media else {}),
             "fingerprint": self.fingerprint,
             "extension_of": self.extension_of,
             **self.provenance,

@@ -25,7 +25,6 @@ from clipmill.run.input import Input, last_input
 from clipmill.run.recipe import Recipe
 from clipmill.run.write_spec import ORIGINAL, ShardLayout
 from clipmill.sources.base import CUTS_COLUMN, KEY_COLUMN, MEDIA_COLUMN
-from clipmill.sources.samples import SampleSource
 from clipmill.sources.streams import is_local
 
 Mode = Literal["auto", "resume", "overwrite", "extend"]
@@ -227,9 +226,7 @@ def check_apart(recipe: Recipe, given: Input) -> None:
     """
     if MEDIA_COLUMN not in given.source.schema().names:
         return
-    places = [file.url for file in given.source.files()]
-    if isinstance(given.source, SampleSource):
-        places.append(given.source.media_folder() or "")
+    places = [*(file.url for file in given.source.files()), given.source.media_folder() or ""]
     for output in (written.to for written in (recipe.write, recipe.keep) if written):
         inside = _true_place(output)
         for place in map(_true_place, filter(None, places)):

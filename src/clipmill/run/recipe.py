@@ -147,9 +147,8 @@ class Recipe(Config):
     def identity(self) -> dict[str, Any]:
         """What decides the content of the dataset; the rest may differ between runs of it."""
         # where the input lies is left out: it is known by a fingerprint of its own
-        source = self.source.model_dump(
-            mode="json", exclude_defaults=True, exclude={*LOCATIONS, "parent"}
-        )
+        places = {*LOCATIONS, "parent", "media_folder"}
+        source = self.source.model_dump(mode="json", exclude_defaults=True, exclude=places)
         write = self.write.model_dump(mode="json", exclude={"to"})
         clips = self.model_dump(mode="json", include={"split", "fit", "render"}, exclude_none=True)
         if self.keep is not None:  # clips are made of what is kept, in its container
@@ -173,6 +172,8 @@ class Recipe(Config):
     def public_dump(self) -> dict[str, Any]:
         """The recipe for ``dataset.json``, without secrets."""
         dump = self.model_dump(mode="json", exclude={"download"}, exclude_defaults=True)
+        if folder := self.source.media_folder:
+            dump["source"]["media_folder"] = redact_url(folder)
         for kind in LOCATIONS:
             if value := dump.get("source", {}).get(kind):
                 places = [value] if isinstance(value, str) else value

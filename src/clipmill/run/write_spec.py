@@ -20,9 +20,9 @@ class ShardLayout(Config):
     to: str = ""
     """Output folder: local path or fsspec URL."""
     format: str = "webdataset"
-    """Shard layout: webdataset, files, parquet, tfrecord, lance, mosaicml, huggingface or dummy;
-    or a trainer's: diffusion-pipe, finetrainers, ltx-trainer or musubi-tuner. Default: webdataset,
-    or that of `trainer`."""
+    """Shard layout: webdataset, files, parquet, tfrecord, lance, mosaicml, huggingface,
+    video-dataset-scripts or dummy; or a trainer's: diffusion-pipe, finetrainers, ltx-trainer or
+    musubi-tuner. Default: webdataset, or that of `trainer`."""
     shard_bytes: PositiveBytes | None = None
     """Start another file of the same shard when its media would exceed this size.
     Default: never."""

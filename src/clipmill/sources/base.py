@@ -118,6 +118,10 @@ class Source(ABC):
     def read(self, part: Part) -> pa.Table:
         """Rows of one part, in order, with exactly ``schema()``."""
 
+    def media_folder(self) -> str | None:
+        """The folder that the media of rows lie in, where it is another than that of the files."""
+        return None
+
     def read_urls(self, part: Part) -> pa.ChunkedArray[Any]:
         """The ``url`` column of one part; a source that can read it alone cheaply says how."""
         return self.read(part).column("url")

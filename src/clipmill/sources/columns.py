@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import os
+
+from pydantic import Field, field_validator
 
 from clipmill.core.config import Config
 
@@ -44,8 +46,12 @@ class Columns(Config):
 
     url_col: str | None = None
     """Column with the URL or path of the source. Default: `url`, or the only column there is."""
+    media_folder: str | None = None
+    """Folder or URL that a table's paths are to be seen from, such as that of the videos which its
+    column `file` names. Files in it are read where they lie. Default: tables hold whole URLs."""
     caption_col: str | None = None
-    """Column with the text that goes with a sample. Default: none."""
+    """Column with the text that goes with a sample; of lists of texts, the first that is not empty.
+    Default: none."""
     clip_col: str | None = None
     """Column with `[[start, end], ...]` in seconds or HH:MM:SS.mmm. Default: none."""
     save_additional_columns: tuple[str, ...] | None = None
@@ -56,3 +62,10 @@ class Columns(Config):
     group_by_url: bool = Field(default=False)
     """Bring rows with the same URL into one shard, wherever they stand in the input, so that each
     source is fetched once."""
+
+    @field_validator("media_folder")
+    @classmethod
+    def _from_anywhere(cls, value: str | None) -> str | None:
+        """The same folder from any other one."""
+        is_url = value is not None and "://" in value
+        return value if value is None or is_url else os.path.abspath(os.path.expanduser(value))

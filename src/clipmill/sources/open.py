@@ -70,6 +70,11 @@ def open_source(
     else:
         return open_rows(given, columns, spill)
     kind = kind or _kind_of(paths)
+    if columns.media_folder is not None and kind != "table":
+        raise InputError(
+            "media_folder is for tables whose rows name files of a folder, and "
+            f"{redact_url(paths[0])} is none."
+        )
     place = paths if len(paths) > 1 else paths[0]
     if as_samples and kind == "shards":
         return SampleSource(place, columns, parent)

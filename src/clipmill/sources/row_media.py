@@ -74,6 +74,17 @@ def with_file(media: RowMedia, name: str, own: OwnFolder) -> RowMedia:
     return media._replace(refs=[*media.refs, media_ref(path, extension_of(path))])
 
 
+def named_files(names: pa.ChunkedArray[Any], folder: OwnFolder) -> tuple[pa.Array[Any], Any]:
+    """Files that a column names: what to call each, and where it lies if that is in the folder.
+
+    Returns:
+        A column of paths or URLs, and one of media.
+    """
+    found = [with_file(RowMedia([]), name, folder) if name else None for name in names.to_pylist()]
+    urls = [one and (one.refs[0]["path"] if one.refs else one.url) for one in found]
+    return pa.array(urls, pa.string()), media_column([one or RowMedia([]) for one in found])
+
+
 def row_urls(media: Sequence[RowMedia], table: str, start: int) -> pa.Array[Any]:
     """What to call rows: by their place when their media are there, else as they name it."""
     names = [f"{table}#{start + row}" if one.refs else one.url for row, one in enumerate(media)]

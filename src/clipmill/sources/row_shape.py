@@ -52,13 +52,15 @@ class RowShape:
         self.caption = _chosen(raw, columns.caption_col, "caption_col", where)
         self.clips = _chosen(raw, columns.clip_col, "clip_col", where)
         for name in (self.url, self.caption):
-            if name is not None and pa.types.is_nested(raw.field(name).type):
+            if name is not None and not _may_be_text(raw.field(name).type, name == self.caption):
                 raise InputError(
                     f"Column {name!r} of {where} holds {raw.field(name).type}, but text is needed."
                 )
         if self.clips is not None:
             check_clip_type(raw.field(self.clips), where)
-        used = {self.url, self.caption, self.clips}
+        used = {self.url, self.clips}
+        if self.caption is not None and not pa.types.is_nested(raw.field(self.caption).type):
+            used.add(self.caption)
         kept = _kept(raw, columns, where)
         self.kept = {name: new for name, new in _new_names(kept).items() if name not in used}
         self.schema = self._schema(raw)
@@ -111,13 +113,18 @@ class RowShape:
 
 
 def as_text(column: pa.ChunkedArray[Any], name: str) -> pa.ChunkedArray[Any]:
-    """Values of any flat type as texts; not-a-number is no text, bytes are taken for UTF-8.
+    """Values of any flat type as texts, of lists of texts the first that is not empty.
+
+    Not-a-number is no text, bytes are taken for UTF-8.
 
     Raises:
         InputError: a type that has no text.
     """
     if pa.types.is_string(column.type):
         return column
+    if pa.types.is_list(column.type):
+        found = (next(filter(None, texts or ()), None) for texts in column.to_pylist())
+        return pa.chunked_array([pa.array(found, pa.string())])
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     try:
@@ -128,6 +135,12 @@ def as_text(column: pa.ChunkedArray[Any], name: str) -> pa.ChunkedArray[Any]:
         raise InputError(
             f"Column {name!r} holds {column.type} values that are not text: {error}"
         ) from error
+
+
+def _may_be_text(kind: pa.DataType, may_be_list: bool) -> bool:
+    return not pa.types.is_nested(kind) or (
+        may_be_list and pa.types.is_list(kind) and pa.types.is_string(kind.value_type)
+    )
 
 
 def _first(

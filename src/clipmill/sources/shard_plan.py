@@ -211,7 +211,10 @@ def source_fingerprint(source: Source) -> str:
         for file in source.files()
     ]
     schema = [(field.name, str(field.type)) for field in source.schema()]
-    return fingerprint([files, schema, source.columns.model_dump(mode="json")])
+    columns = source.columns.model_dump(mode="json", exclude={"media_folder"})
+    if folder := source.columns.media_folder:
+        columns["media_folder"] = redact_url(folder)
+    return fingerprint([files, schema, columns])
 
 
 def _file_rows(source: Source) -> npt.NDArray[np.int64]:

@@ -66,12 +66,14 @@ class MotionLegacyStep(InStretches):
                     pa.float32(),
                     "mean signed flow between key frames",
                     unit="pixels per key frame",
+                    exported="motion_fb",
                 ),
                 column(
                     "motion_lk",
                     pa.float32(),
                     "mean brightness of the ways of corners, drawn on black",
                     unit="levels",
+                    exported="motion_lk",
                 ),
             ]
         )

@@ -294,7 +294,7 @@ def _loader(
 
     rank, ranks = settings.pop("rank", None), settings.pop("ranks", None)
     options = parse_config(LoadOptions, settings, "", style="keyword")
-    rows = Rows(source, options.columns, chosen, parent)
+    rows = Rows(source, options.columns, chosen, parent, options.arrays)
     return Loader(Samples(rows, options), rank, ranks)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +13,8 @@ from clipmill.core.redact import redact_url
 from clipmill.io.tar import TarMember, TarReader
 from clipmill.io.tar_samples import TarSample, whole_samples
 from clipmill.sources.base import InputFile
-from clipmill.sources.row_media import Refs
-from clipmill.sources.shard_media import tar_refs
+from clipmill.sources.row_media import RowMedia
+from clipmill.sources.shard_media import tar_media
 from clipmill.sources.streams import look_at, reading
 from clipmill.sources.table_json import merge_types, plain_types, table_of_rows
 
@@ -29,13 +30,15 @@ class BareTar:
 
     Args:
         url: path or fsspec URL of the tar.
+        members: members to tell the places of beside media, by their whole extension.
 
     Raises:
         InputError: it is compressed, no tar, or damaged so that nothing in it can be read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, members: Collection[str] = ()) -> None:
         self._url = url
+        self._members = members
         self._samples: Samples | None = None
         self.file = InputFile(url, 0, 0, "")
         self.has_text = False
@@ -64,15 +67,22 @@ class BareTar:
         self._samples = None
 
     def with_media(self) -> list[int]:
-        """Numbers of the samples that have media, and of what is lost.
+        """Numbers of the samples that have media or members asked for, and of what is lost.
 
         Failures of video2dataset have only texts.
         """
         return [
             number
             for number, one in enumerate(self._walked())
-            if isinstance(one, DamagedInput) or tar_refs(self._url, one[1])
+            if isinstance(one, DamagedInput) or self._is_there(one)
         ]
+
+    def _is_there(self, sample: TarSample) -> bool:
+        found = self._media(sample)
+        return bool(found.refs or found.members)
+
+    def _media(self, sample: TarSample) -> RowMedia:
+        return tar_media(self._url, sample[1], self._members)
 
     def _walked(self) -> Samples:
         if self._samples is None:
@@ -90,7 +100,7 @@ class BareTar:
                 raise one
         return _whole(samples)
 
-    def read(self, start: int, count: int, schema: pa.Schema) -> tuple[pa.Table, list[Refs]]:
+    def read(self, start: int, count: int, schema: pa.Schema) -> tuple[pa.Table, list[RowMedia]]:
         """Columns of some samples with the types settled over all shards, and where media lie.
 
         Raises:
@@ -99,7 +109,7 @@ class BareTar:
         samples = self._some(start, count)
         with reading(self._url), TarReader(self._url) as tar:
             rows = [self._row(tar, *sample) for sample in samples]
-        return table_of_rows(rows, schema), [tar_refs(self._url, members) for _, members in samples]
+        return table_of_rows(rows, schema), [self._media(sample) for sample in samples]
 
     def texts(self, start: int, count: int) -> list[str | None]:
         """Captions of some samples."""

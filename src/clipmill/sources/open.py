@@ -40,6 +40,7 @@ def open_source(
     *,
     as_samples: bool = False,
     parent: str | None = None,
+    members: Sequence[str] = (),
 ) -> Source:
     """Open an input of any kind.
 
@@ -57,6 +58,7 @@ def open_source(
         as_samples: of shards, take the samples that are there under their own keys, to go on with,
             rather than rows to be fetched.
         parent: where the parent of a dataset of virtual clips lies now. Default: where it lay.
+        members: of samples, what else to tell the places of; see ``ShardSource``.
 
     Raises:
         InputError: nothing is there, or nothing that can be read.
@@ -77,7 +79,7 @@ def open_source(
         )
     place = paths if len(paths) > 1 else paths[0]
     if as_samples and kind == "shards":
-        return SampleSource(place, columns, parent)
+        return SampleSource(place, columns, parent, members)
     return cast(Source, load(GROUP, kind)(place, columns))
 
 

@@ -25,11 +25,13 @@ class RowMedia(NamedTuple):
         refs: where they lie; empty when they are not there to be used.
         url: where they may be fetched, when the row names a place that is not its dataset's own.
         damage: of the file that they should lie in, when they are not found there.
+        members: other members of its that were asked for, where they are there.
     """
 
     refs: Refs
     url: str | None = None
     damage: DamagedInput | None = None
+    members: Sequence[dict[str, Any]] = ()
 
 
 class OwnFolder:

@@ -66,6 +66,7 @@ class SampleSource(ShardSource):
         given: the dataset's folder, or tars or Parquet files by path, glob or braces.
         columns: which columns mean what.
         parent: where the parent of a dataset of virtual clips lies now. Default: where it lay.
+        members: see ``ShardSource``.
 
     Raises:
         InputError: there are no finished shards.
@@ -76,8 +77,9 @@ class SampleSource(ShardSource):
         given: str | Sequence[str],
         columns: Columns | None = None,
         parent: str | None = None,
+        members: Sequence[str] = (),
     ) -> None:
-        super().__init__(given, columns)
+        super().__init__(given, columns, members)
         self.place = self._where if is_folder(self._where) else ""
         """The dataset's folder; empty for single shards."""
         self._parent = (parent or _recorded_parent(self._where)).rstrip("/")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -43,15 +43,20 @@ def in_order(refs: Refs) -> Refs:
     return sorted(refs, key=rank)
 
 
-def tar_refs(path: str, members: Mapping[str, TarMember]) -> Refs:
-    """References to those members of a sample that are media."""
-    return in_order(
-        [
-            media_ref(path, extension, offset=member.offset, size=member.size)
-            for name, member in members.items()
-            if (extension := name.rpartition(".")[2]) in _KNOWN_EXTENSIONS
-        ]
-    )
+def tar_media(
+    path: str, members: Mapping[str, TarMember], wanted: Collection[str] = ()
+) -> RowMedia:
+    """References to those members of a sample that are media, and to others that are wanted."""
+    refs = {
+        name: media_ref(path, name, offset=member.offset, size=member.size)
+        for name, member in members.items()
+    }
+    media = [
+        {**ref, "extension": extension}
+        for name, ref in refs.items()
+        if (extension := name.rpartition(".")[2]) in _KNOWN_EXTENSIONS
+    ]
+    return RowMedia(in_order(media), members=[refs[name] for name in wanted if name in refs])
 
 
 def holds_media(field: pa.Field[Any]) -> bool:
@@ -88,10 +93,18 @@ class TableMedia:
         table: the table's path or URL.
         archive: file of the same shard that holds its media, such as a tar, if there is one.
         folder: folder of the same shard, if there is one.
+        members: other members that are wanted, by their whole extension.
     """
 
-    def __init__(self, table: str, archive: str | None, folder: str | None) -> None:
+    def __init__(
+        self,
+        table: str,
+        archive: str | None,
+        folder: str | None,
+        members: Collection[str] = (),
+    ) -> None:
         self._table = table
+        self._members = members
         self._archive = archive
         self._folder = folder
         self._own = OwnFolder(table.rpartition("/")[0])
@@ -106,23 +119,23 @@ class TableMedia:
             rows = facts.to_pylist() if facts.num_columns else [{}] * file.metadata.num_rows
             cells = [field for field in schema if is_cell(field) and _is_medium(field, schema)]
             if places:
-                found = [RowMedia(self._placed(row, index)) for index, row in enumerate(rows)]
+                found = [self._placed(row, index) for index, row in enumerate(rows)]
             elif cells:
                 found = _cell_media(self._table, file, cells, self._own)
             else:
                 by_key, damage = self._by_key()
                 lost = RowMedia([], damage=damage)
                 keys = [str(row.get("key")) for row in rows]
-                found = [RowMedia(by_key[key]) if key in by_key else lost for key in keys]
+                found = [by_key.get(key, lost) for key in keys]
         return [
             media if row.get("status") in (None, "success") else RowMedia([])
             for row, media in zip(rows, found, strict=True)
         ]
 
-    def _placed(self, row: Mapping[str, Any], index: int) -> Refs:
+    def _placed(self, row: Mapping[str, Any], index: int) -> RowMedia:
         refs = []
         for extension, place in (row["media"] or {}).items():
-            if place is None or place["size"] is None or extension not in _KNOWN_EXTENSIONS:
+            if place is None or place["size"] is None:
                 continue
             if self._archive and place.get("offset") is not None:
                 where = {"offset": place["offset"], "size": place["size"]}
@@ -132,14 +145,21 @@ class TableMedia:
                 refs += [media_ref(path, extension)] if path else []
             elif self._archive is None:
                 refs.append(media_ref(self._table, extension, row=index))
-        return in_order(refs)
+        return self._parted(refs)
+
+    def _parted(self, refs: Refs) -> RowMedia:
+        """Media, and those other members that are wanted."""
+        return RowMedia(
+            in_order([ref for ref in refs if ref["extension"] in _KNOWN_EXTENSIONS]),
+            members=[ref for ref in refs if ref["extension"] in self._members],
+        )
 
     def _own_file(self, name: str) -> str | None:
         """A file of the shard's folder; keys and links come with the dataset and may lead away."""
         return self._own.file(f"{(self._folder or '').rpartition('/')[2]}/{name}")
 
-    def _by_key(self) -> tuple[dict[str, Refs], DamagedInput | None]:
-        """References by key, where the table does not tell: one walk over headers or names.
+    def _by_key(self) -> tuple[dict[str, RowMedia], DamagedInput | None]:
+        """What is known by key, where the table does not tell: one walk over headers or names.
 
         Also what is wrong with the tar, if anything.
         """
@@ -147,7 +167,7 @@ class TableMedia:
             with reading(self._archive), TarReader(self._archive) as tar:
                 samples = list(whole_samples(tar))
             found = {
-                one[0].rpartition("/")[2]: tar_refs(self._archive, one[1])
+                one[0].rpartition("/")[2]: tar_media(self._archive, one[1], self._members)
                 for one in samples
                 if not isinstance(one, DamagedInput)
             }
@@ -155,10 +175,10 @@ class TableMedia:
         by_key: dict[str, Refs] = {}
         for entry in list_folder(self._folder) if self._folder else []:
             name = split_name(entry.name)
-            if name and name[1] in _KNOWN_EXTENSIONS:
+            if name and name[1] in {*_KNOWN_EXTENSIONS, *self._members}:
                 path = self._own_file(entry.name)
                 by_key.setdefault(name[0], []).extend([media_ref(path, name[1])] if path else [])
-        return {key: in_order(refs) for key, refs in by_key.items()}, None
+        return {key: self._parted(refs) for key, refs in by_key.items()}, None
 
 
 def _is_medium(field: pa.Field[Any], schema: pa.Schema) -> bool:

@@ -15,7 +15,7 @@ from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.io.layout import DATASET_FILE, STATS_SUFFIX, shard_order
 from clipmill.sources.bare_tar import BareTar
-from clipmill.sources.base import InputFile, Part, Source
+from clipmill.sources.base import MEDIA_TYPE, MEMBERS_COLUMN, InputFile, Part, Source
 from clipmill.sources.column_types import conform, unify
 from clipmill.sources.columns import Columns
 from clipmill.sources.folder_kind import list_folder
@@ -51,13 +51,21 @@ class ShardSource(Source):
     Args:
         given: the dataset's folder, or tars or Parquet files by path, glob or braces.
         columns: which columns mean what; ``caption`` is the caption unless another is chosen.
+        members: members to tell the places of beside media, by their whole extension, such as
+            ``clip.npy``.
 
     Raises:
         InputError: there are no finished shards.
     """
 
-    def __init__(self, given: str | Sequence[str], columns: Columns | None = None) -> None:
+    def __init__(
+        self,
+        given: str | Sequence[str],
+        columns: Columns | None = None,
+        members: Sequence[str] = (),
+    ) -> None:
         self.columns = columns or Columns()
+        self._members = members
         several = [given] if isinstance(given, str) else list(given)
         found = [path for one in several for path in expand(one)]
         self._where = several[0]
@@ -67,7 +75,8 @@ class ShardSource(Source):
         self._tables = Tables(
             [shard.table for shard in self._shards if shard.table], "parquet", holds_media
         )
-        self._bare = [BareTar(shard.archive or "") for shard in self._shards if not shard.table]
+        archives = [shard.archive or "" for shard in self._shards if not shard.table]
+        self._bare = [BareTar(archive, members) for archive in archives]
         self._numbers = _numbers(self._shards)
         self._raw = pa.schema([])
         self._shape: RowShape | None = None
@@ -87,7 +96,8 @@ class ShardSource(Source):
 
     def schema(self) -> pa.Schema:
         """Names and types of the rows, settled over all shards."""
-        return self._plan().schema
+        schema = self._plan().schema
+        return schema.append(pa.field(MEMBERS_COLUMN, MEDIA_TYPE)) if self._members else schema
 
     def read(self, part: Part) -> pa.Table:
         """Rows of one part of one shard.
@@ -99,8 +109,7 @@ class ShardSource(Source):
         shard, number = self._shards[part.file], self._numbers[part.file]
         if shard.table is None:
             tar = self._opened(self._bare[number])
-            rows, refs = tar.read(part.start, part.count, self._raw)
-            media = [RowMedia(found) for found in refs]
+            rows, media = tar.read(part.start, part.count, self._raw)
             texts = tar.texts(part.start, part.count)
             return self._shaped(shape, rows, texts, media, tar.file.url, part)
         rows = self._of_table(shard.table, Part(number, part.start, part.count), shape.needed)
@@ -131,16 +140,20 @@ class ShardSource(Source):
         place: str,
         part: Part,
     ) -> pa.Table:
-        return shape.apply(
+        shaped = shape.apply(
             rows,
             url=row_urls(media, place, part.start),
             text=pa.array(texts, pa.string()),
             media=media_column(media),
         )
+        if not self._members:
+            return shaped
+        members = pa.array([one.members for one in media], MEDIA_TYPE)
+        return shaped.append_column(MEMBERS_COLUMN, members)
 
     def _media(self, file: int, shard: _Shard) -> list[RowMedia]:
         if self._last is None or self._last[0] != file:
-            media = TableMedia(shard.table or "", shard.archive, shard.folder)
+            media = TableMedia(shard.table or "", shard.archive, shard.folder, self._members)
             self._last = (file, media.rows())
         return self._last[1]
 

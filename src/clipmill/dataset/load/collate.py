@@ -10,23 +10,27 @@ import numpy as np
 _AXES = {"thwc": (0, 1, 2, 3), "tchw": (0, 3, 1, 2), "cthw": (3, 0, 1, 2)}
 
 
-def collate(samples: Sequence[Mapping[str, Any]], layout: str = "thwc") -> dict[str, Any]:
+def collate(
+    samples: Sequence[Mapping[str, Any]], layout: str = "thwc", arrays: Sequence[str] = ()
+) -> dict[str, Any]:
     """One batch.
 
-    Frames of samples of unequal length are filled up with black, sound with silence; the masks
-    tell. Where pictures differ in size, ``frames`` is a list of arrays.
+    Frames of samples of unequal length are filled up with black, sound with silence, arrays with
+    zeros; the masks tell. Where pictures differ in size, ``frames`` is a list of arrays.
 
     Args:
         samples: as ``Samples`` gives them; all have the same names.
         layout: order of the axes of frames: ``thwc``, ``tchw`` or ``cthw``.
+        arrays: names of members that are arrays.
 
     Returns:
         ``key`` and texts as lists; ``frames`` uint8 (B, T, H, W, 3) or as the layout says,
         ``pts_seconds`` float64 (B, T), ``frame_mask`` bool (B, T); ``fps`` float64 (B,),
         ``start_frame``, ``original_width`` and ``original_height`` int64 (B,); ``audio`` float32
         (B, channels, N), ``audio_mask`` bool (B, N), ``audio_rate`` and ``original_audio_rate``
-        int64 (B,); other columns as arrays where they are numbers or lists of equally many, else
-        as lists.
+        int64 (B,); arrays (B, T, ...) of their own type and, where they have axes, a mask bool
+        (B, T) called after them, such as ``npy_mask``; other columns as arrays where they are
+        numbers or vectors of equal length, else as lists.
     """
     batch: dict[str, Any] = {}
     for name in samples[0]:
@@ -35,6 +39,10 @@ def collate(samples: Sequence[Mapping[str, Any]], layout: str = "thwc") -> dict[
             batch[name] = _frames(values, _AXES[layout])
         elif name == "audio":
             batch[name], batch["audio_mask"] = _audio(values)
+        elif name in arrays:
+            batch[name] = _padded(values, 0) if values[0].ndim else np.stack(values)
+            if values[0].ndim:
+                batch[f"{name}_mask"] = _mask(batch[name], [len(one) for one in values])
         elif name in ("pts_seconds", "frame_mask"):
             fill = False if name == "frame_mask" else np.nan
             batch[name] = _padded(values, fill)
@@ -64,9 +72,14 @@ def _audio(values: Sequence[Any]) -> tuple[Any, Any]:
     """Sound stacked; a single channel where others have two is given twice."""
     channels = max(one.shape[0] for one in values)
     wide = [one if len(one) == channels else np.repeat(one[:1], channels, axis=0) for one in values]
-    lengths = np.array([one.shape[1] for one in values])
-    made = _padded([one.T for one in wide], 0).transpose(0, 2, 1)
-    return np.ascontiguousarray(made), np.arange(made.shape[2]) < lengths[:, None]
+    made = _padded([one.T for one in wide], 0)
+    mask = _mask(made, [one.shape[1] for one in values])
+    return np.ascontiguousarray(made.transpose(0, 2, 1)), mask
+
+
+def _mask(made: Any, lengths: Sequence[int]) -> Any:
+    """What of arrays filled up to one length was there."""
+    return np.arange(made.shape[1]) < np.array(lengths)[:, None]
 
 
 def _column(values: Sequence[Any]) -> Any:
@@ -77,11 +90,6 @@ def _column(values: Sequence[Any]) -> Any:
         whole = all(isinstance(one, int) for one in values)
         return np.array([np.nan if one is None else one for one in values],
                         np.int64 if whole else np.float64)  # fmt: skip
-    if len(known) == len(values) and all(_is_vector(one) for one in values):
-        array = np.array(values, np.float32) if len({*map(len, values)}) == 1 else None
-        return list(values) if array is None else array
+    if all(isinstance(one, np.ndarray) for one in values) and len({*map(len, values)}) == 1:
+        return np.stack(values)
     return list(values)
-
-
-def _is_vector(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, float) for one in value)

@@ -246,7 +246,7 @@ def _collated(
     results = [future.result() for future in futures]
     there = [one for one in results if isinstance(one, dict)]
     failures = [one for one in results if not isinstance(one, dict)]
-    return (collate(there, options.layout) if there else None), failures
+    return (collate(there, options.layout, options.arrays) if there else None), failures
 
 
 def _cores() -> int:

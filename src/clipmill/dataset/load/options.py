@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from clipmill.core.config import Config
 
+_ARRAY = re.compile(r"([^./]+\.)*npy")
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -49,7 +51,10 @@ class LoadOptions(Config):
     audio_channels: Literal[1, 2] | None = None
     """Channels of the sound. Default: those of the source."""
     video: bool = True
-    """Give frames; without them a loader of sound, or of columns such as embeddings, alone."""
+    """Give frames; without them a loader of sound, arrays or columns alone."""
+    arrays: tuple[str, ...] = ()
+    """Members to give as arrays, such as embeddings, by their whole extension: ``npy``,
+    ``clip.npy``. Their first axis may differ in length; a mask tells what was filled up."""
     columns: tuple[str, ...] = ()
     """Further columns to give, of the dataset or of steps, such as ``motion.mean``."""
     layout: Literal["thwc", "tchw", "cthw"] = "thwc"
@@ -90,8 +95,12 @@ class LoadOptions(Config):
             raise ValueError("buckets say how large pictures are; give no size, and leave video on")
         if self.buckets is not None and not self.buckets:
             raise ValueError("buckets names no shape")
-        if not (self.video or self.audio or self.columns):
-            raise ValueError("neither video, audio nor columns are wanted; ask for one of them")
+        if not (self.video or self.audio or self.arrays or self.columns):
+            raise ValueError(
+                "neither video, audio, arrays nor columns are wanted; ask for one of them"
+            )
+        if strange := [name for name in self.arrays if not _ARRAY.fullmatch(name)]:
+            raise ValueError(f"arrays are members called npy or such as clip.npy, no {strange[0]}")
         if self.fps_range and self.fps_range[0] > self.fps_range[1]:
             raise ValueError("fps_range goes from the lower to the higher rate")
         if isinstance(self.fps, tuple) and not self.fps:

@@ -19,11 +19,12 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.joined import named
 from clipmill.dataset.load.step_columns import StepColumns, column_at
 from clipmill.dataset.selection import Selection
-from clipmill.sources.base import KEY_COLUMN, MEDIA_COLUMN, SPAN_COLUMN, Part
+from clipmill.sources.base import KEY_COLUMN, MEDIA_COLUMN, MEMBERS_COLUMN, SPAN_COLUMN, Part
 from clipmill.sources.columns import Columns
 from clipmill.sources.open import open_source
 from clipmill.sources.samples import SampleSource
 
+_LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
 _KEPT_BYTES = 64 << 20
 """Tables of shards in memory; a window of the order touches a few dozen."""
 
@@ -37,13 +38,16 @@ class Row:
         video: where its pictures lie; None when it has none.
         audio: where its sound lies: a file of its own, or that of the pictures.
         span: the stretch of them that it is; None for all.
-        values: its caption, if the dataset has captions, and the further columns asked for.
+        arrays: where its arrays lie, by extension, of those asked for and there.
+        values: its caption, if the dataset has captions, and the further columns asked for;
+            vectors as arrays.
     """
 
     key: str
     video: MediaRef | None
     audio: MediaRef | None
     span: Span | None
+    arrays: dict[str, MediaRef] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
 
@@ -57,6 +61,7 @@ class Rows:
         columns: further columns to give, of the dataset or of steps.
         selection: which samples. Default: all that succeeded.
         parent: where the sources of virtual clips lie now. Default: where they lay.
+        arrays: members that are arrays, by extension.
 
     Attributes:
         counts: number of samples of each shard.
@@ -72,8 +77,9 @@ class Rows:
         columns: Sequence[str] = (),
         selection: Selection | None = None,
         parent: str | None = None,
+        arrays: Sequence[str] = (),
     ) -> None:
-        source = open_source(given, Columns(), as_samples=True, parent=parent)
+        source = open_source(given, Columns(), as_samples=True, parent=parent, members=arrays)
         if not isinstance(source, SampleSource):
             raise InputError(
                 f"{given} holds no samples that could be loaded: give the folder of a dataset, or "
@@ -98,7 +104,8 @@ class Rows:
         )
         if not sum(self.counts):
             what = f"The selection {selection.name!r}" if selection is not None else str(given)
-            raise UserError(f"{what} has no samples to load.")
+            named = f" with arrays {', '.join(arrays)} or media" if arrays else ""
+            raise UserError(f"{what} has no samples to load{named}.")
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -128,8 +135,9 @@ class Rows:
                 f"shard {self._source.shard_name(shard)} cannot be read: {error}",
                 error_class="shard_unreadable",
             ) from error
-        (values,) = table.slice(place, 1).to_pylist()
+        values = {name: _value(table.column(name)[place]) for name in table.column_names}
         refs = [MediaRef(**ref) for ref in values.pop(MEDIA_COLUMN) or ()]
+        members = [MediaRef(**ref) for ref in values.pop(MEMBERS_COLUMN, None) or ()]
         sounds = [ref for ref in refs if ref.extension in AUDIO_EXTENSIONS]
         others = AUDIO_EXTENSIONS | IMAGE_EXTENSIONS
         pictures = [ref for ref in refs if ref.extension not in others]
@@ -140,6 +148,7 @@ class Rows:
             video=video,
             audio=sounds[0] if sounds else video,
             span=Span.from_row(span) if span else None,
+            arrays={ref.extension: ref for ref in members},
             values=values,
         )
 
@@ -178,8 +187,9 @@ class Rows:
         whole = self._source.files()[shard].rows
         rows = self._source.read(Part(shard, 0, whole))
         made = {KEY_COLUMN: _keys(rows), MEDIA_COLUMN: rows.column(MEDIA_COLUMN)}
-        if SPAN_COLUMN in rows.column_names:
-            made[SPAN_COLUMN] = rows.column(SPAN_COLUMN)
+        for name in (SPAN_COLUMN, MEMBERS_COLUMN):
+            if name in rows.column_names:
+                made[name] = rows.column(name)
         for name in self._own:
             made[name] = column_at(rows, named(name, rows.schema))
         if self._steps is not None:
@@ -196,6 +206,15 @@ class Rows:
                 f"{self._source.shard_name(shard)} any more. Make the selection again with "
                 "--overwrite."
             ) from None
+
+
+def _value(cell: Any) -> Any:
+    """A cell as a value of Python, or a vector as an array."""
+    kind = cell.type
+    is_vector = isinstance(kind, _LISTS) and pa.types.is_floating(kind.value_type)
+    if is_vector and cell.is_valid:
+        return cell.values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    return cell.as_py()
 
 
 def _places(keys: Any, wanted: Any) -> pa.Array[Any]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipmill.core.errors import ProcessError, SampleError, StorageError, UserError
+from clipmill.dataset.load.arrays import Kind, kind_of, read_array
 from clipmill.dataset.load.buckets import NO_BUCKET, BucketOrder, place_in_buckets, read_buckets
 from clipmill.dataset.load.media_files import MediaFiles
 from clipmill.dataset.load.options import LoadOptions
@@ -18,6 +19,8 @@ from clipmill.dataset.load.view import view
 
 Failure = tuple[str, str, str]
 """Key of a sample that could not be given, the class of the error, and its message."""
+_LOOKED_AT = 100
+"""Samples, at the most, that are tried to learn what arrays there are."""
 
 
 class Place(NamedTuple):
@@ -47,6 +50,7 @@ class Samples:
             }
             self._looks[number] = options.model_copy(update=look)
         self._files = MediaFiles(options.cache_bytes)
+        self._kinds = {name: self._kind(name) for name in options.arrays}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": None}
@@ -79,7 +83,8 @@ class Samples:
             rows = [self._row(sample) for sample in samples]
             videos = [row.video for row in rows if row.video and self.options.video]
             audios = [row.audio for row in rows if row.audio and self.options.audio]
-            self._files.fetch([*videos, *audios])
+            arrays = [ref for row in rows for ref in row.arrays.values()]
+            self._files.fetch([*videos, *audios, *arrays])
 
     def load(self, sample: Place) -> dict[str, Any] | Failure:
         """One sample as arrays, or why there is none.
@@ -114,9 +119,14 @@ class Samples:
         if isinstance(self.order, BucketOrder):
             bucket = int(self.order.places[sample.number])
         options = self._looks[bucket]
-        chance = choices(options.seed, sample.epoch, sample.number)
         if options.video and row.video is None:
-            raise ProcessError("it has no pictures", error_class="no_video_stream")
+            raise ProcessError(
+                "it has no pictures; to load what else it has, give video=False",
+                error_class="no_video_stream",
+            )
+        known = {"key": row.key, **row.values, **self._arrays(row)}
+        if not (options.video or options.audio):
+            return known
         with ExitStack() as stack:
             seen = row.video if options.video else None
             heard = row.audio if options.audio else None
@@ -126,8 +136,37 @@ class Samples:
             if heard:
                 alone = self._files.open(heard, hears=True)
                 audio = video if heard == seen else stack.enter_context(alone)
-            arrays = view(video, audio, row.span, options, chance)
-        return {"key": row.key, **row.values, **arrays}
+            chance = choices(options.seed, sample.epoch, sample.number)
+            return known | view(video, audio, row.span, options, chance)
+
+    def _arrays(self, row: Row) -> dict[str, Any]:
+        """Its members that are arrays, all of the kind that their like in other samples are."""
+        found = {name: self._array(row, name) for name in self.options.arrays}
+        for name, array in found.items():
+            if (kind := kind_of(array)) != self._kinds[name]:
+                raise ProcessError(
+                    f"its member {name!r} is {kind}, and those before are {self._kinds[name]}",
+                    error_class="other_array",
+                )
+        return found
+
+    def _array(self, row: Row, name: str) -> np.ndarray[Any, Any]:
+        if name not in row.arrays:
+            raise ProcessError(f"it has no member {name!r}", error_class="member_missing")
+        return read_array(name, self._files.read(row.arrays[name]))
+
+    def _kind(self, name: str) -> Kind:
+        """What arrays of a name are: that of the first sample which has one."""
+        error: SampleError | StorageError | None = None
+        for number in range(min(self.order.samples, _LOOKED_AT)):
+            try:
+                return kind_of(self._array(self._row(Place(0, number)), name))
+            except (SampleError, StorageError) as failed:
+                error = failed
+        raise UserError(
+            f"None of the first samples has an array {name!r}; of the last, {error}. Members are "
+            "named by all that follows the first dot of their names, such as npy or clip.npy."
+        )
 
 
 def _order(rows: Rows, options: LoadOptions) -> Order:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import clipmill
+from clipmill.cli.report import report_lines
 from clipmill.core.errors import InputError, OutputError, RecipeError
 from clipmill.dataset.verify import verify_dataset
 from clipmill.demo.media import make_video
@@ -125,6 +126,18 @@ def test_what_is_not_split_is_one_clip_and_what_failed_before_is_left_out(clips)
     assert [row["source_key"] for row in rows].count("00000001") == 1
     assert {row["status"] for row in rows} == {"success"}
     assert "00000002" not in [row["source_key"] for row in rows]
+
+
+def test_a_run_tells_which_rows_of_its_input_were_left_out(clips, tmp_path):
+    raw = Path(clips.folder.root).parent / "raw"
+    steps = [{"split": {"detector": "whole"}}]
+    given = {"source": {"path": str(raw)}, "steps": steps, "write": {"to": str(tmp_path / "out")}}
+    report = run_recipe(load_recipe(given), quiet=True)
+    assert report.left_out == {"truncated": 1}
+    assert (
+        "Left out: 1 row of the input that failed or were dropped there (1 x truncated)."
+        in report_lines(report)
+    )
 
 
 def test_every_source_keeps_its_cuts_and_what_was_decoded_for_it(clips):

@@ -98,6 +98,8 @@ def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
     lines = [*_work(report), *_cut_off(report)] if worked else []
     if retried or not worked or report.failed_share:
         lines += _whole_dataset(report.output, worked=worked, retried=retried)
+    if report.left_out and not retried:
+        lines.append(_left_out(report.left_out))
     if report.exit_code == 3:
         lines.append(
             f"More than {report.failure_budget:.0%} of the rows failed (--failure-budget): exit 3."
@@ -105,6 +107,12 @@ def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
     if report.shards_done < report.shards and not (report.interrupted or report.shards_failed):
         lines.append(f"{_done(report)}: {_how_to_finish(report, retried=retried)}")
     return lines
+
+
+def _left_out(classes: Mapping[str, int]) -> str:
+    why = ", ".join(f"{number:,} x {label}" for label, number in classes.items())
+    rows = counted(sum(classes.values()), "row")
+    return f"Left out: {rows} of the input that failed or were dropped there ({why})."
 
 
 def _how_to_finish(report: RunReport, *, retried: bool) -> str:

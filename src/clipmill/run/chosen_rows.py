@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -76,6 +77,10 @@ class ChosenRows(SampleSource):
             replace(file, version=f"{file.version} {told} {self._written(groups, number)}")
             for number, file in enumerate(super().files())
         ]
+
+    def left_out(self) -> Counter[str]:
+        """Rows that are no samples; what a selection does not name is not missed."""
+        return Counter() if "selection" in self.provenance else super().left_out()
 
     def schema(self) -> pa.Schema:
         """Names and types of the rows."""

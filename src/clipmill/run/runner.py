@@ -70,6 +70,7 @@ class RunReport:
         interrupted: whether it was asked to stop.
         failed_share: failed rows of the whole dataset, of all its rows that ended.
         failure_budget: share of failed rows up to which the dataset counts as well done.
+        left_out: rows of an input dataset that were not taken, by what they failed with there.
     """
 
     output: str
@@ -82,6 +83,7 @@ class RunReport:
     interrupted: bool = False
     failed_share: float = 0.0
     failure_budget: float = 1.0
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -302,6 +304,7 @@ def _report(
         interrupted=interrupted,
         failed_share=status.failed / max(status.count, 1),
         failure_budget=job.recipe.run.failure_budget,
+        left_out=dict(job.source.left_out().most_common()),
     )
 
 

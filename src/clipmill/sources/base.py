@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,6 +122,10 @@ class Source(ABC):
     def media_folder(self) -> str | None:
         """The folder that the media of rows lie in, where it is another than that of the files."""
         return None
+
+    def left_out(self) -> Counter[str]:
+        """Rows of the input that are no samples any more, by why; of a dataset, its failures."""
+        return Counter()
 
     def read_urls(self, part: Part) -> pa.ChunkedArray[Any]:
         """The ``url`` column of one part; a source that can read it alone cheaply says how."""

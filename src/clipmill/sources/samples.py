@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,7 @@ from clipmill.sources.base import (
 )
 from clipmill.sources.columns import Columns
 from clipmill.sources.paths import is_folder
+from clipmill.sources.present import Present, present_rows
 from clipmill.sources.shards import ShardSource
 from clipmill.sources.streams import is_local, reading
 from clipmill.sources.table_columnar import open_parquet
@@ -84,6 +86,7 @@ class SampleSource(ShardSource):
         """The dataset's folder; empty for single shards."""
         self._parent = (parent or _recorded_parent(self._where)).rstrip("/")
         self._kept: dict[int, npt.NDArray[np.int64] | None] = {}
+        self._left_out: dict[int, Counter[str]] = {}
 
     def media_folder(self) -> str | None:
         """The folder that the media of virtual clips lie in; None for samples of other kinds."""
@@ -124,8 +127,15 @@ class SampleSource(ShardSource):
         """Numbers of a shard's rows that are there; None when nothing tells of failures."""
         if file not in self._kept:
             table = self._shards[file].table
-            self._kept[file] = _successes(table) if table else self._there(file)
+            present = present_rows(table) if table else self._there(file)
+            self._kept[file], self._left_out[file] = present
         return self._kept[file]
+
+    def left_out(self) -> Counter[str]:
+        """How many rows of the dataset are no samples, by what they failed with."""
+        for number in range(len(self._shards)):
+            self.row_numbers(number)
+        return sum(self._left_out.values(), Counter())
 
     def shard_name(self, file: int) -> str:
         """Name of a shard."""
@@ -145,23 +155,13 @@ class SampleSource(ShardSource):
             rows = opened.read(columns=names, use_threads=False)
         return rows if kept is None else rows.take(pa.array(kept, pa.int64()))
 
-    def _there(self, file: int) -> npt.NDArray[np.int64]:
+    def _there(self, file: int) -> Present:
         tar = self._bare[self._numbers[file]]
         there = np.array(tar.with_media(), np.int64)
         if tar is not self._last_tar:
             tar.forget()
-        return there
-
-
-def _successes(table: str) -> npt.NDArray[np.int64] | None:
-    with reading(table), open_parquet(table) as file:
-        if "status" not in file.schema_arrow.names:
-            return None
-        status = file.read(columns=["status"], use_threads=False).column(0)
-    found: npt.NDArray[np.int64] = np.flatnonzero(
-        np.array([value in (None, "success") for value in status.to_pylist()], dtype=bool)
-    )
-    return found
+        missing = super().files()[file].rows - len(there)
+        return Present(there, +Counter({"without media": missing}))
 
 
 def _recorded_parent(place: str) -> str:

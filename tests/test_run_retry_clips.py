@@ -12,6 +12,7 @@ from clipmill.dataset.verify import verify_dataset
 from clipmill.run.recipe_file import load_recipe
 from clipmill.run.retry import retry_dataset
 from clipmill.run.runner import run_recipe
+from load_tars import write_tar
 from scene_media import scenes, write_pictures
 
 SPLIT = {"detector": "stride", "stride_seconds": 1}
@@ -105,6 +106,22 @@ def test_exported_clips_that_failed_are_made_again_and_others_stay(videos, tmp_p
     assert report.counts.successes == 2  # the clips of that source
     assert told(tmp_path / "out") == told(tmp_path / "calm")
     assert verify_dataset(clipmill.open(tmp_path / "out")).problems == []
+
+
+def test_a_sample_named_as_a_clip_of_the_one_before_is_still_another(videos, tmp_path):
+    whole = (videos / "0.mp4").read_bytes()
+    (tmp_path / "raw").mkdir()
+    write_tar(tmp_path / "raw" / "0.tar", {"a": {"mp4": whole}, "a_00000": {"mp4": whole[:200]}})
+    recipe = {"source": {"path": str(tmp_path / "raw")}, "steps": [{"split": SPLIT}]}
+    run_recipe(load_recipe({**recipe, "write": {"to": str(tmp_path / "clips")}}), quiet=True)
+    before = told(tmp_path / "clips")
+    assert [(row["key"], row["status"]) for row in before[0]] == [
+        ("a_00000", "success"),
+        ("a_00001", "success"),
+        ("a_00000", "failed_to_process"),
+    ]
+    assert retry_dataset(str(tmp_path / "clips"), every=True, quiet=True).counts.count == 1
+    assert told(tmp_path / "clips") == before
 
 
 def test_clips_keep_their_order_and_so_their_shards(videos, tmp_path):

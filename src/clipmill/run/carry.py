@@ -121,6 +121,9 @@ def placed_rows(
 ) -> Iterator[tuple[int, str, int, dict[str, Any]]]:
     """Rows of a shard in order: place of the sample each is of, volume, number in it, the row.
 
+    Of a sample that was split, the table of sources tells how many rows it has: its key alone could
+    be that of a clip of the sample before it.
+
     Args:
         dataset: the dataset.
         shard: shard name.
@@ -131,23 +134,28 @@ def placed_rows(
     Raises:
         InputError: a row is of none of the samples.
     """
-    place = -1
+    rows_each = _rows_each(dataset, shard, recipe) or [1] * len(samples)
+    places = (place for place, rows in enumerate(rows_each) for _ in range(rows))
     for volume in (name for name in dataset.shards if name.partition("-")[0] == shard):
         for number, row in enumerate(dataset.shard_table(volume, columns).to_pylist()):
-            if place < 0 or not _is_clip_of(row["key"], samples[place].key, recipe):
-                place += 1
-            if place == len(samples) or not _is_of(row["key"], samples[place].key, recipe):
+            place = next(places, len(samples))
+            if place >= len(samples) or not _is_of(row["key"], samples[place].key, recipe):
                 raise InputError(f"{volume}: its row {row['key']} is of no row of the input.")
             yield place, volume, number, row
 
 
-def _is_clip_of(key: str, source_key: str, recipe: Recipe) -> bool:
-    index = key.removeprefix(f"{source_key}_")
-    return recipe.makes_parts and index.isdecimal() and key == clip_key(source_key, int(index))
+def _rows_each(dataset: Dataset, shard: str, recipe: Recipe) -> list[int]:
+    """How many rows each sample has, when that need not be one."""
+    if not recipe.makes_parts:
+        return []
+    return [max(row["clip_count"], 1) for row in _sources(dataset, shard)]
 
 
 def _is_of(key: str, sample_key: str, recipe: Recipe) -> bool:
-    return key == sample_key or _is_clip_of(key, sample_key, recipe)
+    if key == sample_key or not recipe.makes_parts:
+        return key == sample_key
+    index = key.removeprefix(f"{sample_key}_")
+    return index.isdecimal() and key == clip_key(sample_key, int(index))
 
 
 def _sources(dataset: Dataset, shard: str) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ OPEN_GOP = {"codec_options": {"x264-params": "open-gop=1"}}
         ("a.mkv", {"codec": "libsvtav1", "audio": "flac"}),
         ("a.avi", {"codec": "mpeg4", "audio": "libmp3lame"}),
         ("a.ts", {}),
+        ("a.flv", {}),
     ],
 )
 def test_a_copy_says_what_it_holds_and_holds_it(tmp_path, name, options, extension):

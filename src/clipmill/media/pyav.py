@@ -69,19 +69,26 @@ def open_media(place: Place, *, unseen: bool = False, made_here: bool = False) -
         # Libav says what is wrong with anything that is no file.
         if not made_here and os.path.isfile(file_of(place)):
             refuse_impossible_tables(place)
-        with av.open(
-            name,
-            options={
-                "protocol_whitelist": protocols,
-                "format_whitelist": ALLOWED_DEMUXERS,
-                "max_pixels": str(MAX_PIXELS),
-                **(_BRIEF if made_here else {}),
-            },
-            **(_UNSEEN if unseen else {}),
-            **_METADATA_ARGUMENTS,
-        ) as container:
+        options = {
+            "protocol_whitelist": protocols,
+            "format_whitelist": ALLOWED_DEMUXERS,
+            "max_pixels": str(MAX_PIXELS),
+            **(_BRIEF if made_here else {}),
+        }
+        with _open(name, options, unseen=unseen) as container:
             _check_streams(container)
             yield container
+
+
+def _open(name: str, options: dict[str, str], *, unseen: bool) -> Any:
+    if unseen:
+        try:
+            return av.open(name, options=options, **_UNSEEN, **_METADATA_ARGUMENTS)
+        except ValueError as error:
+            if type(error) is not ValueError:
+                raise
+            # FLV and MPEG program streams tell of their streams in what would be left unread.
+    return av.open(name, options=options, **_METADATA_ARGUMENTS)
 
 
 def _name(place: Place) -> tuple[str, str]:

@@ -18,7 +18,8 @@ class Frames:
 
     Which: at most one of ``fps``, ``every_nth``, ``count``, ``keyframes`` and ``at``; none of them
     means every frame. Frames are chosen by the time they are shown at: the frame at a time is the
-    last one that starts at or before it, or the span's first frame.
+    last one that starts at or before it, or the span's first frame. Containers round times to a
+    millisecond; a frame that starts later by less than that counts as starting in time.
 
     Args:
         fps: one frame for each of the times ``start + k / fps`` within the span, in frames/s. A

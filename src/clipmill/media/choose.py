@@ -55,10 +55,11 @@ def _chosen(
     request: Frames, frames: range, start: Fraction, end: Fraction, index: FrameIndex
 ) -> Choice:
     if request.fps is not None:
-        return _evenly(index, frames, start, end, exact(request.fps))
+        fps = exact(request.fps)
+        return _evenly(index, frames, start, fps, index.count_times(start, end, fps))
     if request.count is not None:
         rate = request.count / (end - start)
-        return _evenly(index, frames, start + 1 / (2 * rate), end, rate)
+        return _evenly(index, frames, start + 1 / (2 * rate), rate, request.count)
     if request.at is not None:
         times = [start + exact(time) for time in request.at]
         shown = [max(index.at(time), frames.start) for time in times if time < end]
@@ -91,23 +92,22 @@ def _all(frames: range, numbers: np.ndarray[Any, Any]) -> Choice:
 
 
 def _evenly(
-    index: FrameIndex, frames: range, start: Fraction, end: Fraction, rate: Fraction
+    index: FrameIndex, frames: range, start: Fraction, rate: Fraction, total: int
 ) -> Choice:
-    """The frames shown at ``start + k / rate`` for k = 0, 1, ... before ``end``.
+    """The frames shown at the first ``total`` of the times ``start + k / rate``.
 
     Counted frame by frame, not time by time: a frame is shown at as many of the times as lie
-    between its start and that of the next.
+    between its start, less the leeway, and that of the next.
     """
     ticks = index.pts[frames.start : frames.stop] - index.first_pts
-    # k(tick) = ceil((tick * time_base - start) * rate), over one denominator.
-    scale, offset = index.time_base * rate, start * rate
+    # k(tick) = floor((tick * time_base - leeway - start) * rate) + 1, over one denominator.
+    scale, offset = index.time_base * rate, (start + index.leeway) * rate
     denominator = scale.denominator * offset.denominator
     factor = scale.numerator * offset.denominator
     shift = offset.numerator * scale.denominator
-    total = -((start - end) * rate // 1)
     if max(int(ticks[-1]) * factor, shift, denominator, total) >= _INT64:
         ticks = ticks.astype(object)
-    first = -((shift - ticks * factor) // denominator)
+    first = (ticks * factor - shift) // denominator + 1
     first = np.clip(first, 0, total)
     first[0] = 0  # the span's first frame is shown until the next one is
     repeats = np.diff(first, append=total).astype(np.int64)

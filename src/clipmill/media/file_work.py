@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -161,8 +160,9 @@ def shown(index: FrameIndex, span: Span, frame_rate: Fraction | None) -> tuple[S
         ProcessError: no frame is shown within the span (``empty_span``).
     """
     if frame_rate:
-        count = math.ceil((min(span.end, index.end_seconds) - span.start) * frame_rate)
-        if count <= 0:
+        end = min(span.end, index.end_seconds)
+        count = index.count_times(span.start, end, frame_rate)
+        if not count:
             raise _empty(span)
         return Span(span.start, span.start + count / frame_rate), count
     numbers = index.within(span)

@@ -15,6 +15,8 @@ from clipmill.media.pyav import as_fraction, known_time
 
 # What a stream without any times is taken to have, as libav does.
 _UNKNOWN_RATE = Fraction(25)
+# Matroska, WebM and FLV round every time to a millisecond, which a difference of two adds up.
+_ROUNDED_SECONDS = Fraction(1, 1000)
 _VP8_SHOWN = 0x10
 _BLOCK = 1 << 14
 
@@ -71,10 +73,29 @@ class FrameIndex:
         after = self.pts[number + 1] if number + 1 < len(self) else self.end_pts
         return int(after - self.pts[number])
 
+    @property
+    def leeway(self) -> Fraction:
+        """By less than this a frame may be said to start or end later than it does, in seconds.
+
+        It counts for files of any kind, since packets keep rounded times wherever they are moved.
+        """
+        return min(_ROUNDED_SECONDS, self.end_seconds / len(self) / 4)
+
     def at(self, time: Fraction) -> int:
-        """The number of the last frame that starts at or before a time, or 0."""
-        ticks = self.first_pts + time // self.time_base
-        return max(int(np.searchsorted(self.pts, ticks, side="right")) - 1, 0)
+        """The number of the last frame that starts at or before a time, or 0.
+
+        One that is said to start later, but not by the leeway, is taken to start there.
+        """
+        ticks = self.first_pts - -(time + self.leeway) // self.time_base
+        return max(int(np.searchsorted(self.pts, ticks)) - 1, 0)
+
+    def count_times(self, start: Fraction, end: Fraction, rate: Fraction) -> int:
+        """How many of the times ``start + k / rate`` lie before an end that may be rounded up.
+
+        The first one does as long as the end comes after the start.
+        """
+        count = -((start + self.leeway - end) * rate // 1)
+        return max(int(count), 1) if end > start else 0
 
     def within(self, span: Span) -> range:
         """The numbers of the frames that start within a span."""

@@ -242,14 +242,14 @@ def test_what_is_opened_has_a_loader_of_its_own(raw):
 
 def test_an_epoch_that_would_be_empty_is_refused(raw):
     assert len(raw.loader(batch_size=7, drop_last=True)) == 1
-    with pytest.raises(UserError, match="drop_last leaves no batch at all"):
+    with pytest.raises(UserError, match="leaves no batch at all"):
         raw.loader(batch_size=8, drop_last=True)
     with pytest.raises(UserError, match="ranks: 4"):
         raw.loader(batch_size=2, drop_last=True, ranks=4)
 
 
 def test_ranks_share_an_epoch_and_a_state_resumes_it(raw):
-    settings = {"frames": 1, "batch_size": 2, "shuffle": True, "ranks": 3}
+    settings = {"frames": 1, "batch_size": 2, "shuffle": True, "ranks": 3, "uneven": "keep"}
     shared = [batch for rank in range(3) for batch in raw.loader(rank=rank, **settings)]
     assert sorted(videos_in(shared)) == list(range(COUNT))
     loader = raw.loader(frames=1, batch_size=2, shuffle=True)
@@ -264,6 +264,61 @@ def test_ranks_share_an_epoch_and_a_state_resumes_it(raw):
         raw.loader(frames=1, batch_size=3, shuffle=True).load_state_dict(state)
     with pytest.raises(UserError, match="no saved state of a loader"):
         loader.load_state_dict({"epoch": 3})
+
+
+def test_states_are_of_one_dataset_and_one_selection(raw, clips, copy, videos, tmp_path):
+    settings = {"frames": 1, "batch_size": 2}
+    state = raw.loader(**settings).state_dict()
+    clipmill.load(copy, **settings).load_state_dict(state)  # the same elsewhere
+    other = download(videos, tmp_path / "other", samples_per_shard=3)
+    chosen = [raw.select(f"key in ('000000', '{key}')") for key in ("000001", "000002")]
+    for mine, theirs in ((raw, other), chosen):
+        with pytest.raises(UserError, match=r"data \w+ then, \w+ now.*the same selection"):
+            theirs.loader(**settings).load_state_dict(mine.loader(**settings).state_dict())
+    again = raw.select("key < '000003' and key != '000002' and key < '00001'")
+    again.loader(**settings).load_state_dict(chosen[0].loader(**settings).state_dict())
+    state = clips.loader(**settings).state_dict()
+    clips.annotate("picture", quiet=True, force=True)
+    clipmill.open(clips.folder.url).loader(**settings).load_state_dict(state)
+
+
+def test_ranks_that_cannot_share_evenly_are_told_so_before_the_first_batch(raw):
+    settings = {"frames": 1, "batch_size": 2}
+    for rank in range(3):
+        loader = raw.loader(rank=rank, ranks=3, **settings)
+        with pytest.raises(UserError, match="4 batches cannot be divided evenly among 3 ranks"):
+            next(iter(loader))
+    assert len([*raw.loader(rank=1, ranks=2, **settings)]) == 2
+    for uneven, wanted in (
+        ("repeat", [[0, 1, 6], [2, 3, 0, 1], [4, 5, 2, 3]]), ("drop", [[0, 1], [2, 3], [4, 5]]),
+        ("keep", [[0, 1, 6], [2, 3], [4, 5]]),
+    ):  # fmt: skip
+        ranks = [raw.loader(rank=r, ranks=3, uneven=uneven, **settings) for r in range(3)]
+        assert [videos_in(rank) for rank in ranks] == wanted
+        assert [len(rank) for rank in ranks] == [-(-len(one) // 2) for one in wanted]
+    with pytest.raises(UserError, match="drop_last leaves out"):
+        raw.loader(drop_last=True, uneven="repeat")
+
+
+def test_weights_of_a_selection_say_how_often_its_samples_are_drawn(raw):
+    heavy = raw.select("true", weight="CASE WHEN key = '000000' THEN 3 ELSE 1 END")
+    loader = heavy.loader(frames=2, position="random", batch_size=3, shuffle=True)
+    batches = [*loader]
+    found = videos_in(batches)
+    assert len(found) == COUNT
+    assert found.count(0) in (2, 3)  # 7 * 3 / 9
+    frames = [one for batch in batches for one in batch["frames"]]
+    first = [one.tobytes() for one, video in zip(frames, found, strict=True) if video == 0]
+    assert len(set(first)) > 1  # each time with choices of its own
+    state = heavy.loader(frames=2).state_dict()
+    with pytest.raises(UserError, match="data"):
+        raw.select("true").loader(frames=2).load_state_dict(state)
+    rare = raw.select("true", weight="CASE WHEN key = '000000' THEN 0 ELSE 1 END")
+    assert set(videos_in(rare.loader(frames=1))) == {1, 2, 3, 4, 5, 6}
+    with pytest.raises(UserError, match="one greater than 0"):
+        raw.select("true", weight="0").loader(frames=1)
+    with pytest.raises(UserError, match="do not go together"):
+        heavy.loader(buckets={"64x48": 2})
 
 
 def _at_epoch(data, epoch):

@@ -87,3 +87,11 @@ def test_without_pytorch_it_is_said_how_to_install_it(raw, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r'pip install "clipmill\[torch\]"'):
         loader.torch()
+
+
+def test_accelerate_does_not_divide_again_what_ranks_share_already(raw, plain):
+    from accelerate import Accelerator
+
+    loader = raw.loader(frames=2, batch_size=2, shuffle=True).torch()
+    assert Accelerator(cpu=True).prepare(loader) is loader
+    assert keys(loader) == plain[0]

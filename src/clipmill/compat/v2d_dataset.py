@@ -17,8 +17,9 @@ from clipmill.compat.v2d_loader_arguments import LoaderArguments
 from clipmill.compat.v2d_samples import Outcome, V2dSamples, Where
 from clipmill.compat.v2d_tars import Tars
 from clipmill.core.errors import UserError
-from clipmill.dataset.load.loader import loaded_ahead, rank_and_ranks
+from clipmill.dataset.load.loader import loaded_ahead
 from clipmill.dataset.load.order import Order
+from clipmill.dataset.load.ranks import rank_and_ranks
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class VideoDataset(IterableDataset[Any]):
             mixed=arguments.mixed,
             seed=seed,
         )
-        numbers = range(order.batches())[worker::workers]
+        numbers = range(order.batch_count)[worker::workers]
         if not numbers:
             return
         for _ in range(arguments.repeat) if arguments.repeat else itertools.count():

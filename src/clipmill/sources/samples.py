@@ -84,7 +84,10 @@ class SampleSource(ShardSource):
         super().__init__(given, columns, members)
         self.place = self._where if is_folder(self._where) else ""
         """The dataset's folder; empty for single shards."""
-        self._parent = (parent or _recorded_parent(self._where)).rstrip("/")
+        manifest = _manifest(self._where)
+        self.run = str(manifest.get("run", ""))
+        """Identity of the run that made the dataset; empty where clipmill did not."""
+        self._parent = (parent or parent_of(manifest.get("inputs", []))).rstrip("/")
         self._kept: dict[int, npt.NDArray[np.int64] | None] = {}
         self._left_out: dict[int, Counter[str]] = {}
 
@@ -164,11 +167,12 @@ class SampleSource(ShardSource):
         return Present(there, +Counter({"without media": missing}))
 
 
-def _recorded_parent(place: str) -> str:
+def _manifest(place: str) -> Mapping[str, Any]:
+    """What is recorded of the dataset that shards lie in; empty for a peer's."""
     folder = Folder(place if not place.endswith((".tar", ".parquet")) else posixpath.dirname(place))
     if not folder.exists(DATASET_FILE):
-        return ""
-    return parent_of(read_manifest(folder).get("inputs", []))
+        return {}
+    return read_manifest(folder)
 
 
 def parent_of(inputs: Sequence[Mapping[str, Any]]) -> str:

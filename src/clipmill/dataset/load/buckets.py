@@ -118,7 +118,7 @@ class BucketOrder(Order):
         buckets: what there is.
         mixed: how many samples are mixed at a time; 0 keeps them in order.
         seed: of the order.
-        drop_last: leave out batches that are not full, and those that not every rank would get.
+        drop_last: leave out batches that are not full.
     """
 
     def __init__(
@@ -144,11 +144,6 @@ class BucketOrder(Order):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._cut = lru_cache(maxsize=2)(self._cut_up)
-
-    def batches(self, rank: int = 0, ranks: int = 1, first: int = 0) -> int:
-        """See ``Order.batches``."""
-        left = max(0, self.batch_count - first)
-        return left // ranks if self._drops else max(0, -(-(left - rank) // ranks))
 
     def batch(self, epoch: int, number: int) -> Ids:
         """See ``Order.batch``."""

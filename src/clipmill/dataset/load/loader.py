@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ from clipmill.core.extras import check_installed
 from clipmill.dataset.load.collate import collate
 from clipmill.dataset.load.mixture import Mixture
 from clipmill.dataset.load.options import LoadOptions
+from clipmill.dataset.load.ranks import check_even, rank_and_ranks, share_of_rank
 from clipmill.dataset.load.samples import Failure, Samples
 
 if TYPE_CHECKING:
@@ -54,10 +54,11 @@ class Loader:
         )
         if not 0 <= self.rank < self.ranks:
             raise UserError(f"There is no rank {self.rank} of {self.ranks}: they count from 0.")
-        if not samples.batches(0, self.ranks):
+        self._uneven = "drop" if samples.options.drop_last else samples.options.uneven
+        if samples.batch_count < (self.ranks if self._uneven == "drop" else 1):
             raise UserError(
-                f"drop_last leaves no batch at all (ranks: {self.ranks}). Make batches smaller, or "
-                "leave drop_last out."
+                f"Dropping what is uneven leaves no batch at all (ranks: {self.ranks}). Make "
+                "batches smaller, or leave drop_last or uneven='drop' out."
             )
         self.epoch = 0
         self.failures: Counter[str] = Counter()
@@ -67,7 +68,7 @@ class Loader:
 
     def __len__(self) -> int:
         """Batches of an epoch that this rank gets."""
-        return self.samples.batches(self.rank, self.ranks)
+        return len(share_of_rank(self.samples.batch_count, self.rank, self.ranks, self._uneven))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """One epoch, or what is left of one after ``load_state_dict``."""
@@ -75,7 +76,13 @@ class Loader:
         yield from self.counted(batches(self.samples, self.epoch, self.numbers()))
 
     def begin(self) -> tuple[int, int]:
-        """Begin an iteration, whatever one that was broken off had given; epoch and first batch."""
+        """Begin an iteration, whatever one that was broken off had given; epoch and first batch.
+
+        Raises:
+            UserError: ranks would get unequally many batches, and nobody said that they may.
+        """
+        if self._uneven == "refuse":
+            check_even(self.samples.batch_count - self._first, self.ranks)
         self._given = 0
         return self.epoch, self._first
 
@@ -86,9 +93,9 @@ class Loader:
             worker: number of the worker.
             workers: how many take turns.
         """
-        left = self.samples.batches(self.rank, self.ranks, self._first)
-        begin = self._first + self.rank
-        return range(begin, begin + left * self.ranks, self.ranks)[worker::workers]
+        total = self.samples.batch_count
+        share = share_of_rank(total, self.rank, self.ranks, self._uneven, self._first)
+        return share[worker::workers]
 
     def counted(self, pairs: Iterable[tuple[Any, list[Failure]]]) -> Iterator[Any]:
         """Give the batches of an epoch, count what they lack, and go on to the next epoch.
@@ -190,10 +197,10 @@ def batches(
     Args:
         samples: gives them.
         epoch: its number.
-        numbers: of the batches.
+        numbers: of the batches; after the last one, the first follows again.
         threads: samples decoded at a time. Default: as the options say, else one per core.
     """
-    places = (samples.batch(epoch, number) for number in numbers)
+    places = (samples.batch(epoch, number % samples.batch_count) for number in numbers)
     threads = threads or samples.options.threads
     for futures in loaded_ahead(samples, places, threads):
         yield _collated(futures, samples.options)
@@ -253,11 +260,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def rank_and_ranks() -> tuple[int, int]:
-    """This process's number among those that train together, and how many they are."""
-    distributed = getattr(sys.modules.get("torch"), "distributed", None)
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -48,7 +48,7 @@ class Mixture:
         batches: int | None = None,
         seed: int = 0,
     ) -> None:
-        self._held = np.array([part.batches(0, 1) for part in parts], np.int64)
+        self._held = np.array([part.batch_count for part in parts], np.int64)
         given = np.array(self._held if weights is None else weights, np.float64)
         if not len(parts) or len(given) != len(parts) or not (given > 0).all():
             raise UserError("A mixture needs loaders, and a weight greater than 0 for each.")
@@ -76,9 +76,10 @@ class Mixture:
         parts = [part.describe() for part in self._parts]
         return {"parts": parts, "quotas": self.quotas.tolist(), "seed": self._seed}
 
-    def batches(self, rank: int, ranks: int, first: int = 0) -> int:
-        """See ``Order.batches``."""
-        return max(0, -(-(int(self.quotas.sum()) - first - rank) // ranks))
+    @property
+    def batch_count(self) -> int:
+        """Batches of an epoch."""
+        return int(self.quotas.sum())
 
     def batch(self, epoch: int, number: int) -> list[PartPlace]:
         """The samples of one batch, all of one part; see ``Order.batch``."""

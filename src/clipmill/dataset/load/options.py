@@ -74,6 +74,11 @@ class LoadOptions(Config):
     """Of the order and of all other choices by chance."""
     drop_last: bool = False
     """Leave out batches that are not full, and those that not every rank would get."""
+    uneven: Literal["refuse", "repeat", "drop", "keep"] = "refuse"
+    """What is done when the batches of an epoch cannot be divided evenly among ranks, of which some
+    would go on waiting for others: an error (``refuse``); ranks that lack a last one get the
+    epoch's first batches again (``repeat``), one each; the last batches that not every rank would
+    get are left out (``drop``); or some ranks have one more (``keep``)."""
     on_error: Literal["skip", "raise"] = "skip"
     """What is done with a sample that cannot be read: left out and counted, or an error."""
     threads: PositiveInt | None = None
@@ -87,6 +92,8 @@ class LoadOptions(Config):
         rates = [name for name in ("fps", "fps_range", "stride") if getattr(self, name)]
         if len(rates) > 1:
             raise ValueError(f"{' and '.join(rates)} exclude each other; give one")
+        if self.drop_last and self.uneven in ("repeat", "keep"):
+            raise ValueError(f"drop_last leaves out what uneven={self.uneven!r} would give")
         if self.position == "ends" and (rates or not self.frames):
             raise ValueError("position 'ends' is for frames that are spread: give frames alone")
         if self.size and self.short_side:

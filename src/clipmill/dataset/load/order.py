@@ -19,6 +19,9 @@ BLOCK_SAMPLES = 256
 Ids = npt.NDArray[np.int64]
 _ORDER, _CHOICES = 0, 1
 """What numbers drawn by chance are for: streams of the same seed that have nothing in common."""
+_DRAWS = 3  # 2 is of mixtures
+_WHOLE = 1 << 30
+"""One draw, in the fixed-point numbers that shares of draws are added up in."""
 
 
 class Order:
@@ -29,7 +32,13 @@ class Order:
         batch_size: samples of a batch.
         mixed: how many samples are mixed at a time, about; 0 keeps them in order.
         seed: of the order.
-        drop_last: leave out the batch that is not full, and those that not every rank would get.
+        drop_last: leave out the batch that is not full.
+        weights: of each sample, 0 or more. An epoch still has as many draws as there are samples;
+            of these each gets its share of all weights, rounded up or down by chance.
+
+    Attributes:
+        samples: number of samples, which is that of draws too.
+        batch_count: batches of an epoch.
     """
 
     def __init__(
@@ -40,16 +49,21 @@ class Order:
         mixed: int = 0,
         seed: int = 0,
         drop_last: bool = False,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> None:
         self.starts: Ids = np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64))])
         self.samples = int(self.starts[-1])
         self._batch_size = batch_size
         self._seed = seed
-        self._drop_last = drop_last
+        self.batch_count = self.samples // batch_size
+        if not drop_last:
+            self.batch_count = -(-self.samples // batch_size)
+        self._weights = weights
         self._window = mixed
         self._blocks = _blocks(self.starts) if mixed else np.empty((0, 2), np.int64)
         self._epoch = lru_cache(maxsize=2)(self._permuted)
         self._mixed = lru_cache(maxsize=4)(self._mix)
+        self._draws = lru_cache(maxsize=2)(self._drawn)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: part for name, part in self.__dict__.items() if not callable(part)}
@@ -58,26 +72,14 @@ class Order:
         self.__dict__.update(state)
         self._epoch = lru_cache(maxsize=2)(self._permuted)
         self._mixed = lru_cache(maxsize=4)(self._mix)
-
-    def batches(self, rank: int = 0, ranks: int = 1, first: int = 0) -> int:
-        """How many batches a rank gets in an epoch.
-
-        Args:
-            rank: its number.
-            ranks: how many there are.
-            first: batches of all ranks together that are left out at the beginning.
-        """
-        if self._drop_last:
-            return max(0, (self.samples // self._batch_size - first) // ranks)
-        whole = -(-self.samples // self._batch_size) - first
-        return max(0, -(-(whole - rank) // ranks))
+        self._draws = lru_cache(maxsize=2)(self._drawn)
 
     def batch(self, epoch: int, number: int) -> Ids:
-        """Numbers of the samples in one batch, counted over all ranks.
+        """Numbers of the draws in one batch; without weights, they are those of the samples.
 
         Args:
             epoch: 0 for the first.
-            number: of the batch; rank r of R has the batches r, r + R, r + 2R and so on.
+            number: of the batch, counted over all ranks.
         """
         first = number * self._batch_size
         last = min(first + self._batch_size, self.samples)
@@ -102,10 +104,31 @@ class Order:
         windows = range(len(self._epoch(epoch)[1]))
         return np.concatenate([self._mix(epoch, window) for window in windows])
 
+    def drawn(self, epoch: int, number: int) -> int:
+        """The sample that a draw is of."""
+        return number if self._weights is None else int(self._draws(epoch)[number])
+
     def shard_of(self, sample: int) -> tuple[int, int]:
         """The shard that a sample lies in, and its place among those of the shard."""
         shard = int(np.searchsorted(self.starts, sample, side="right")) - 1
         return shard, int(sample - self.starts[shard])
+
+    def _drawn(self, epoch: int) -> Ids:
+        """The sample of each draw of an epoch, in the order of samples.
+
+        Systematic sampling: shares are laid end to end, in an order by chance, and a grid with a
+        distance of one draw, begun by chance, counts those points that fall on each.
+        """
+        assert self._weights is not None
+        random = chance(self._seed, _DRAWS, epoch)
+        mixed = random.permutation(np.flatnonzero(self._weights))
+        shares = self._weights[mixed] / self._weights.sum() * self.samples
+        ends = np.cumsum(np.rint(shares * _WHOLE).astype(np.int64)) + random.integers(_WHOLE)
+        points = np.minimum(ends // _WHOLE, self.samples)
+        points[-1] = self.samples  # whatever rounding made of it
+        times = np.zeros(self.samples, np.int64)
+        times[mixed] = np.diff(points, prepend=0)
+        return np.repeat(np.arange(self.samples), times)
 
     def _permuted(self, epoch: int) -> tuple[Ids, Ids, Ids]:
         """Blocks in the order of an epoch; the first block of each window, and where windows end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from clipmill.core.config import fingerprint
 from clipmill.core.errors import InputError, ProcessError, StorageError, UserError
 from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
 from clipmill.core.sample import MediaRef
@@ -65,10 +68,13 @@ class Rows:
 
     Attributes:
         counts: number of samples of each shard.
+        weights: how often each is to be drawn relative to others; None where all are alike.
+        fingerprint: tells these samples from others, wherever they lie.
         is_far: whether their media lie on a storage.
 
     Raises:
-        UserError: there are no samples, a column does not exist, or a selected shard has gone.
+        UserError: there are no samples, a column does not exist, a selected shard has gone, or
+            weights are none.
     """
 
     def __init__(
@@ -96,7 +102,10 @@ class Rows:
         )
         if others and not source.place:
             raise UserError(f"There is no column {others[0]!r}. Columns: {', '.join(names)}.")
-        self._chosen = _chosen(source, selection) if selection is not None else None
+        self._chosen: list[pa.Array[Any]] | None = None
+        self.weights: npt.NDArray[np.float64] | None = None
+        if selection is not None:
+            self._chosen, self.weights = _chosen(source, selection)
         self.counts: list[int] = (
             [file.rows for file in source.files()]
             if self._chosen is None
@@ -106,6 +115,7 @@ class Rows:
             what = f"The selection {selection.name!r}" if selection is not None else str(given)
             named = f" with arrays {', '.join(arrays)} or media" if arrays else ""
             raise UserError(f"{what} has no samples to load{named}.")
+        self.fingerprint = _fingerprint(source, self._chosen, self.weights)
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -223,9 +233,12 @@ def _places(keys: Any, wanted: Any) -> pa.Array[Any]:
     return pa.array([places[key] for key in wanted.to_pylist()], pa.int64())
 
 
-def _chosen(source: SampleSource, selection: Selection) -> list[pa.Array[Any]]:
-    """Keys of the selected samples of each shard, in its order."""
-    found = {shard: rows.column("key").combine_chunks() for shard, rows in selection.by_shard()}
+def _chosen(
+    source: SampleSource, selection: Selection
+) -> tuple[list[pa.Array[Any]], npt.NDArray[np.float64] | None]:
+    """Keys of the selected samples of each shard, in its order, and weights of all of them."""
+    rows_of = dict(selection.by_shard())
+    found = {shard: rows.column("key").combine_chunks() for shard, rows in rows_of.items()}
     none = pa.array([], pa.string())
     names = [source.shard_name(number) for number in range(len(source.files()))]
     if gone := found.keys() - set(names):
@@ -233,7 +246,34 @@ def _chosen(source: SampleSource, selection: Selection) -> list[pa.Array[Any]]:
             f"Shard {min(gone)}, which the selection names, has no samples any more. Make the "
             "selection again with --overwrite."
         )
-    return [found.get(name, none) for name in names]
+    keys = [found.get(name, none) for name in names]
+    if selection.weights() is None:
+        return keys, None
+    columns = [rows_of[name].column("weight").to_numpy() for name in names if name in rows_of]
+    weights = np.concatenate([*columns, []]).astype(np.float64)
+    wrong = ~np.isfinite(weights) | (weights < 0)
+    if wrong.any() or (len(weights) and not weights.any()):
+        raise UserError(
+            f"Weights of the selection {selection.name!r} are to be numbers of 0 or more, and one "
+            f"greater than 0: {int(wrong.sum())} of {len(weights)} are none."
+        )
+    return keys, weights
+
+
+def _fingerprint(
+    source: SampleSource,
+    chosen: Sequence[pa.Array[Any]] | None,
+    weights: npt.NDArray[np.float64] | None,
+) -> str:
+    """Of the dataset's run, its shards and what is chosen of them; not of where they lie."""
+    shards = [
+        [source.shard_name(number), file.rows, file.size]
+        for number, file in enumerate(source.files())
+    ]
+    digest = hashlib.sha256(b"" if weights is None else weights.tobytes())
+    for keys in chosen or ():
+        digest.update("\n".join([*map(str, keys.to_pylist()), ""]).encode())
+    return fingerprint([source.run, shards, digest.hexdigest()])
 
 
 def _keys(rows: pa.Table) -> Any:

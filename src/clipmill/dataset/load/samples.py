@@ -24,7 +24,7 @@ _LOOKED_AT = 100
 
 
 class Place(NamedTuple):
-    """One sample of one epoch, by its number in the order's counting."""
+    """One draw of one epoch, by its number in the order's counting."""
 
     epoch: int
     number: int
@@ -61,11 +61,13 @@ class Samples:
 
     def describe(self) -> dict[str, Any]:
         """What decides which samples come when."""
-        return {"samples": self.order.samples, **self.options.dump()}
+        data = {"samples": self.order.samples, "data": self.rows.fingerprint}
+        return {**data, **self.options.dump()}
 
-    def batches(self, rank: int, ranks: int, first: int = 0) -> int:
-        """How many batches a rank gets; see ``Order.batches``."""
-        return self.order.batches(rank, ranks, first)
+    @property
+    def batch_count(self) -> int:
+        """Batches of an epoch."""
+        return self.order.batch_count
 
     def batch(self, epoch: int, number: int) -> list[Place]:
         """The samples of one batch; see ``Order.batch``."""
@@ -111,7 +113,7 @@ class Samples:
             return key, error_class, error.message
 
     def _row(self, sample: Place) -> Row:
-        shard, place = self.order.shard_of(sample.number)
+        shard, place = self.order.shard_of(self.order.drawn(*sample))
         return self.rows.row(shard, place // self.options.clips_per_sample)
 
     def _viewed(self, row: Row, sample: Place) -> dict[str, Any]:
@@ -175,7 +177,13 @@ def _order(rows: Rows, options: LoadOptions) -> Order:
     how: Any = {"mixed": options.mixed, "seed": options.seed, "drop_last": options.drop_last}
     buckets = read_buckets(options)
     if not buckets:
-        return Order(counts, batch_size=options.batch_size, **how)
+        weights = None if rows.weights is None else np.repeat(rows.weights, times)
+        return Order(counts, batch_size=options.batch_size, weights=weights, **how)
+    if rows.weights is not None:
+        raise UserError(
+            "Buckets and the weights of a selection do not go together: give size in place of "
+            "buckets, or select without a weight."
+        )
     places = place_in_buckets(rows.facts(), buckets, options)
     if not (places != NO_BUCKET).any():
         raise UserError(

@@ -68,6 +68,9 @@ class TorchLoader(DataLoader[Any]):
         self.loader = loader
         super().__init__(Batches(loader), batch_size=None, num_workers=num_workers, **settings)
 
+    # Accelerate's prepare() would divide once more what ranks share already; this it leaves alone.
+    _is_accelerate_prepared = True
+
     def __len__(self) -> int:
         """Batches of an epoch that this rank gets."""
         return len(self.loader)

@@ -1,11 +1,16 @@
 """Failed rows are tried again; everything else stays as it is."""
 
+import shutil
+
 import pytest
 
 import clipmill
-from clipmill.core.errors import RunError, UserError
+from clipmill.cli.report import report_lines
+from clipmill.core.errors import InputError, RunError, UserError
 from clipmill.dataset.verify import verify_dataset
+from clipmill.run.recipe_file import load_recipe
 from clipmill.run.retry import retry_dataset
+from clipmill.run.runner import run_recipe
 
 HERE = {"allow_private_addresses": True, "quiet": True, "workers": 1}
 NO_RETRIES = {**HERE, "retries": 0}
@@ -164,3 +169,41 @@ def test_a_lost_shard_of_an_earlier_input_is_finished_by_retry(origin, write_csv
     assert "`clipmill retry`" in " ".join(verify_dataset(clipmill.open(out)).problems)
     assert retry_dataset(str(out), quiet=True).exit_code == 0
     assert list(_statuses(out).values()) == ["success"] * 2
+
+
+@pytest.fixture
+def videos_folder(media, tmp_path):
+    (tmp_path / "videos").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(media / name, tmp_path / "videos")
+    return tmp_path
+
+
+def test_a_file_that_was_mended_is_tried_again_though_its_folder_changed(videos_folder):
+    folder, out = videos_folder / "videos", videos_folder / "out"
+    whole = (folder / "b.mp4").read_bytes()
+    (folder / "b.mp4").write_bytes(whole[:200])
+    clipmill.download(folder, out, failure_budget=1, quiet=True)
+    (folder / "b.mp4").write_bytes(whole)
+    report = _extended(folder, out)
+    assert report.changed_files == [str(folder / "b.mp4")]
+    assert f"  clipmill retry {out} --all " in "\n".join(report_lines(report))
+    retry_dataset(str(out), every=True, quiet=True)
+    assert list(_statuses(out).values()) == ["success", "success"]
+    assert _extended(folder, out).changed_files == []
+
+
+def test_other_files_in_a_folder_are_not_taken_for_those_that_failed(videos_folder):
+    folder, out = videos_folder / "videos", videos_folder / "out"
+    (folder / "b.mp4").write_bytes((folder / "b.mp4").read_bytes()[:200])
+    clipmill.download(folder, out, failure_budget=1, quiet=True)
+    (folder / "a.mp4").rename(folder / "c.mp4")
+    with pytest.raises(InputError, match=r"b\.mp4 is new among them\. Put the earlier ones back"):
+        retry_dataset(str(out), every=True, quiet=True)
+
+
+def _extended(folder, out):
+    given = {"source": {"path": str(folder)}, "write": {"to": str(out)}}
+    return run_recipe(
+        load_recipe({**given, "run": {"failure_budget": 1}}), mode="extend", quiet=True
+    )

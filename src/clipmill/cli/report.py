@@ -98,6 +98,8 @@ def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
     lines = [*_work(report), *_cut_off(report)] if worked else []
     if retried or not worked or report.failed_share:
         lines += _whole_dataset(report.output, worked=worked, retried=retried)
+    if report.changed_files:
+        lines += _changed(report)
     if report.left_out and not retried:
         lines.append(_left_out(report.left_out))
     if report.exit_code == 3:
@@ -107,6 +109,16 @@ def report_lines(report: RunReport, *, retried: bool = False) -> list[str]:
     if report.shards_done < report.shards and not (report.interrupted or report.shards_failed):
         lines.append(f"{_done(report)}: {_how_to_finish(report, retried=retried)}")
     return lines
+
+
+def _changed(report: RunReport) -> list[str]:
+    number, output = len(report.changed_files), shlex.quote(report.output)
+    return [
+        f"{counted(number, 'known file')} changed since, such as {report.changed_files[0]}; an "
+        "extension adds new files alone.",
+        f"  clipmill retry {output} --all    # takes those up of which no row succeeded",
+        "  --overwrite in place of --extend    # starts over with all of them",
+    ]
 
 
 def _left_out(classes: Mapping[str, int]) -> str:

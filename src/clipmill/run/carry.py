@@ -144,6 +144,15 @@ def placed_rows(
             yield place, volume, number, row
 
 
+def source_uids(dataset: Dataset, shard: str) -> list[str]:
+    """The uid of each sample that a shard is of, in order."""
+    if sources := _sources(dataset, shard):
+        return [row["uid"] for row in sources]
+    volumes = [name for name in dataset.shards if name.partition("-")[0] == shard]
+    tables = [dataset.shard_table(volume, ["uid"]) for volume in volumes]
+    return [row["uid"] for table in tables for row in table.to_pylist()]
+
+
 def _rows_each(dataset: Dataset, shard: str, recipe: Recipe) -> list[int]:
     """How many rows each sample has, when that need not be one."""
     if not recipe.makes_parts:

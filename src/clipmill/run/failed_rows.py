@@ -7,13 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from clipmill.core.errors import UserError
+from clipmill.core.errors import InputError, UserError
 from clipmill.core.registry import nearest
+from clipmill.core.sample import Sample
 from clipmill.dataset.dataset import Dataset
 from clipmill.fetch.failures import ERROR_CLASSES
-from clipmill.run.carry import placed_rows
+from clipmill.run.carry import placed_rows, source_uids
 from clipmill.run.input_rows import samples_of
 from clipmill.run.job import Job
+from clipmill.sources.folder import FolderSource
 from clipmill.sources.shard_plan import read_shard
 
 FailedRows = dict[int, frozenset[int]]
@@ -91,6 +93,23 @@ def refuse_unknown(asked: Collection[str], there: Collection[str], what: str) ->
         raise UserError(f"No {what} failed with {', '.join(unknown)}. {hint}")
 
 
+def check_still_same(dataset: Dataset, job: Job, shard: int) -> None:
+    """Refuse a shard whose files have other names than then, so that rows are of other sources.
+
+    Raises:
+        InputError: one is gone, or new among them.
+    """
+    if not isinstance(job.source, FolderSource):
+        return  # tables are the same as then, or refused as a whole
+    known = source_uids(dataset, job.name(shard))
+    for sample, uid in zip(_samples(job, shard), known, strict=True):
+        if sample.uid != uid:
+            raise InputError(
+                f"The files that {dataset.folder.url} was made of are others by now: {sample.url} "
+                "is new among them. Put the earlier ones back, or use --overwrite."
+            )
+
+
 def _is_meant(row: dict[str, Any], classes: Collection[str], every: bool) -> bool:
     if row["status"] not in _FAILED:
         return False
@@ -105,8 +124,12 @@ def _numbers(dataset: Dataset, job: Job, shard: int) -> list[int]:
     Rows of clips keep the keys of a dataset they were made of, which tell no number.
     """
     numbers = job.rows_of(shard)
+    rows = placed_rows(dataset, job.name(shard), _samples(job, shard), job.recipe, ["key"])
+    return [numbers[place] for place, _, _, _ in rows]
+
+
+def _samples(job: Job, shard: int) -> list[Sample]:
+    numbers = job.rows_of(shard)
     inputs = read_shard(job.source, job.plan, shard - job.first_shard)
     mine = inputs.take(pa.array(numbers, pa.int64()))
-    samples = list(samples_of(mine, numbers, shard, job.recipe.write))
-    rows = placed_rows(dataset, job.name(shard), samples, job.recipe, ["key"])
-    return [numbers[place] for place, _, _, _ in rows]
+    return list(samples_of(mine, numbers, shard, job.recipe.write))

@@ -22,7 +22,7 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
-from clipmill.run.failed_rows import FailedRows, check_classes, failed_rows
+from clipmill.run.failed_rows import FailedRows, check_classes, check_still_same, failed_rows
 from clipmill.run.input import (
     Input,
     last_input,
@@ -47,6 +47,7 @@ from clipmill.run.room import room_needed
 from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward
 from clipmill.run.stats import RowTally
+from clipmill.sources.folder import FolderSource
 from clipmill.sources.samples import parent_of
 
 
@@ -154,7 +155,10 @@ class _Retry:
             names = shard_names([entry], self._recipe.write.shard_digits)
             shards = dict(zip(shard_ids([entry]), names, strict=True))
             job = partial(self._job, number)
-            found |= failed_rows(self._dataset, shards, job, classes, every=every)
+            mine = failed_rows(self._dataset, shards, job, classes, every=every)
+            for shard in mine:
+                check_still_same(self._dataset, self._job(number), shard)
+            found |= mine
         return found
 
     def in_place(self, failed: FailedRows) -> RunReport:
@@ -281,12 +285,21 @@ class _Retry:
         base = self._inputs[entry.get("retry_of", number)]
         given = reopen_input(self._recipe, base, self._output)
         kept_by_us = base["location"][0].startswith(f"{RUN_FOLDER}/")
-        if not kept_by_us and given.fingerprint not in (base["fingerprint"], base["extension_of"]):
+        same = given.fingerprint in (base["fingerprint"], base["extension_of"])
+        if not (kept_by_us or same or _is_same_folder(given, base)):
             raise InputError(
                 f"{', '.join(base['location'])} has changed since the dataset was made, so its "
                 "failed rows cannot be found again. Put the earlier version back, or use --extend."
             )
         return saved_plan(given, number, self._output)
+
+
+def _is_same_folder(given: Input, base: Mapping[str, Any]) -> bool:
+    """Whether as many files lie in the same folders as then: others perhaps, or mended ones."""
+    if not isinstance(given.source, FolderSource):
+        return False
+    then = [(file["url"], file["rows"]) for file in base["files"]]
+    return then == [(file["url"], file["rows"]) for file in given.files]
 
 
 _TOLD = ["key", "status", "error_class", "error_message", "retryable"]

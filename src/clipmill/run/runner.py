@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from clipmill.dataset.status import dataset_status
 from clipmill.formats.base import ShardFormat
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE
+from clipmill.run.changed_files import changed_files
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
 from clipmill.run.input import Input, last_input, moved_rows, new_rows_only, open_input, saved_plan
@@ -70,6 +71,8 @@ class RunReport:
         interrupted: whether it was asked to stop.
         failed_share: failed rows of the whole dataset, of all its rows that ended.
         failure_budget: share of failed rows up to which the dataset counts as well done.
+        changed_files: files of the input that are not what rows were made of any more, looked for
+            when a dataset is extended.
         left_out: rows of an input dataset that were not taken, by what they failed with there.
     """
 
@@ -84,6 +87,7 @@ class RunReport:
     failed_share: float = 0.0
     failure_budget: float = 1.0
     left_out: dict[str, int] = field(default_factory=dict)
+    changed_files: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -133,7 +137,8 @@ def run_recipe(
         job, inputs = _begin(recipe, given, existing, mode, output=output, scratch=scratch)
         if kept is not None:
             job = kept.begin(job, inputs, anew=mode == "overwrite" or existing.dataset is None)
-        return work(job, inputs, quiet=quiet)
+        changed = changed_files(given.source, Dataset(output)) if mode == "extend" else []
+        return replace(work(job, inputs, quiet=quiet), changed_files=changed)
 
 
 def _existing(

@@ -1,6 +1,7 @@
 """Which frames a request means, told by brute force over its times."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,11 +33,21 @@ def make_index(gaps, first_pts=0, time_base=Fraction(1, 1000)):
     )
 
 
+def starting(index, time):
+    """The first frame that starts at a time, or else after it, or just before it."""
+    times = [index.seconds(n) for n in range(len(index))]
+    if time in times:
+        return times.index(time)
+    leeway = min(Fraction(1, 1000), index.end_seconds / len(index) / 4)
+    just_before = [n for n, start in enumerate(times) if start < time < start + leeway]
+    return just_before[-1] if just_before else sum(start < time for start in times)
+
+
 def shown_at(index, times, start, end):
     """(number, how often) of the frames shown at some times of a span, one time after the other."""
     end = min(end, index.end_seconds)
     leeway = min(Fraction(1, 1000), index.end_seconds / len(index) / 4)
-    inside = [n for n in range(len(index)) if start <= index.seconds(n) < end]
+    inside = range(starting(index, start), starting(index, end)) if start < end else []
     counts = {}
     for time in times:
         if time < end and inside:
@@ -93,6 +104,16 @@ def test_frames_by_number():
     assert chosen(Frames(), span, index) == [(n, 1) for n in range(4, 15)]
     assert chosen(Frames(every_nth=4), span, index) == [(4, 1), (8, 1), (12, 1)]
     assert chosen(Frames(keyframes=True), span, index) == [(4, 1), (8, 1), (12, 1)]
+
+
+@pytest.mark.parametrize("rate", [24, 25, 30, 60, Fraction(24000, 1001), Fraction(30000, 1001)])
+def test_spans_between_cuts_that_people_round_to_milliseconds_share_no_frame(rate):
+    """PySceneDetect's lists are so; 0.067 s is no cut after the frame that starts at 1/15 s."""
+    index = make_index([1001] * 200, time_base=Fraction(1) / rate / 1001)
+    cuts = [0, 2, 7, 50, 51, 120, 199]
+    rounded = [Fraction(round(1000 * cut / rate), 1000) for cut in cuts]
+    for (first, start), (last, end) in pairwise(zip(cuts, rounded, strict=True)):
+        assert index.within(Span(start, end)) == range(first, last)
 
 
 @pytest.mark.parametrize("rate", [24, 30, 60, 120, Fraction(24000, 1001), Fraction(30000, 1001)])

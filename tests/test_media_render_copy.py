@@ -76,6 +76,18 @@ def test_pieces_of_a_long_span_keep_to_their_length(tmp_path):
         assert clip.actual.end - clip.requested.end < Fraction(1, 2)
 
 
+@pytest.mark.parametrize("container", ["mp4", "ts"])
+def test_a_copy_begins_where_decoding_can(tmp_path, container):
+    """H.264 may refresh its picture little by little, from what containers call key frames on."""
+    refreshing = {"x264-params": "intra-refresh=1:keyint=8"}
+    source = make_video(tmp_path / f"a.{container}", seconds=3, gop=8, codec_options=refreshing)
+    first, later = render(source, [(0, 1), (1.5, 2.5)], tmp_path, precision="copy")
+    assert numbers(first.members["mp4"].path)[:10] == list(range(10))
+    assert isinstance(later, ProcessError)
+    assert later.error_class == "cannot_copy"
+    assert "its key frame shows nothing without the frames before it" in str(later)
+
+
 def test_packets_are_the_sources_own(tmp_path):
     source = make_video(tmp_path / "a.mp4", seconds=3, gop=10)
     (clip,) = render(source, [(1, 2)], tmp_path, precision="copy")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+ROUNDED_SECONDS = Fraction(1, 1000)
+"""Matroska, WebM, FLV and people round times to a millisecond; a difference adds two of them."""
 _CLOCK = re.compile(r"^\s*(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)\s*$")
 MAX_SECONDS = 10**12
 """Where times end; beyond it numbers of other programs, such as floats, do too."""

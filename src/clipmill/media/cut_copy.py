@@ -20,10 +20,11 @@ from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
 from clipmill.media.file_work import heard_within
 from clipmill.media.frame_index import FrameIndex
+from clipmill.media.h264 import is_refresh
 from clipmill.media.packets import PacketSource
 from clipmill.media.prepare import new_file
 from clipmill.media.probe import probe, probe_container
-from clipmill.media.pyav import open_media
+from clipmill.media.pyav import decode_packet, open_media
 from clipmill.media.write_packets import (
     container_for,
     merged,
@@ -110,10 +111,10 @@ def cut_copy(
     actual = shown_span(index, stretch.numbers)
     sound = sound and media.sound is not None and heard_within(media.sound, actual) is not None
     streams = [source.video, *([source.audio] if sound and source.audio else [])]
-    digest = 0
+    digest, is_sure = 0, None
 
     def packets() -> Iterator[tuple[int, Any]]:
-        nonlocal digest
+        nonlocal digest, is_sure
         muxer = container_for(target).muxer
         sounds = source.sound(actual, muxer)
         pictures = _pictures(source, index, stretch)
@@ -122,11 +123,12 @@ def cut_copy(
         for output, packet in merged(pictures, index.time_base, heard, sample):
             if output == 0:
                 digest = zlib.crc32(packet, digest)
+                is_sure = _begins_surely(source.video, packet) if is_sure is None else is_sure
             yield output, packet
 
     write_packets(target, streams, index.time_base, packets())
     expected = None if _is_rewritten(source.video) else digest
-    row = _check(target, len(stretch.numbers), expected, facts)
+    row = _check(target, len(stretch.numbers), expected, facts, must_decode=not is_sure)
     return MadeFile(new_file(target), actual, len(stretch.numbers), None, row)
 
 
@@ -176,12 +178,26 @@ def _is_rewritten(video: Any) -> bool:
     return context.name in ("h264", "hevc") and with_start_codes
 
 
-def _check(path: Path, frame_count: int, digest: int | None, source: Probe) -> dict[str, Any]:
-    """Read a copy again: every packet is there, byte for byte; nothing need be decoded."""
+def _begins_surely(video: Any, packet: Any) -> bool:
+    """Whether a key frame is one, without decoding it.
+
+    Of H.264 containers also call those so from which on the picture refreshes little by little.
+    """
+    context = video.codec_context
+    return context.name != "h264" or is_refresh(bytes(packet), bytes(context.extradata or b""))
+
+
+def _check(
+    path: Path, frame_count: int, digest: int | None, source: Probe, *, must_decode: bool
+) -> dict[str, Any]:
+    """Read a copy again: every packet is there, byte for byte; most need not be decoded."""
     with open_media(path, unseen=True, made_here=True) as container:
         count, seen = _count_packets(container, path)
         container.seek(0)
         facts = probe_container(container, path)
+        if must_decode:
+            container.seek(0)
+            _refuse_late_picture(container.streams.video[0])
     if count != frame_count or digest not in (None, seen):
         raise ProcessError(
             f"the clip was made but holds {count} frames, which are not the {frame_count} of "
@@ -189,6 +205,19 @@ def _check(path: Path, frame_count: int, digest: int | None, source: Probe) -> d
             error_class="clip_check_failed",
         )
     return _with_pixels(facts, source).row()
+
+
+def _refuse_late_picture(video: Any) -> None:
+    """Fail unless the first picture comes out of a decoder that begins with its packet."""
+    first: int | None = None
+    frames: list[Any] = []
+    for packet in video.container.demux(video):
+        first = packet.pts if first is None else first
+        frames, _ = decode_packet(video.codec_context, packet if packet.size else None)
+        if frames:
+            break
+    if not frames or frames[0].pts != first:
+        raise _cannot("its key frame shows nothing without the frames before it")
 
 
 def _count_packets(container: Any, path: Path) -> tuple[int, int]:

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from clipmill.core.time import Span
+from clipmill.core.time import ROUNDED_SECONDS, Span
 from clipmill.media.clock import MISSING, astray, forward
 from clipmill.media.edit_list import PresentedEnd
 from clipmill.media.pyav import as_fraction, known_time
 
 # What a stream without any times is taken to have, as libav does.
 _UNKNOWN_RATE = Fraction(25)
-# Matroska, WebM and FLV round every time to a millisecond, which a difference of two adds up.
-_ROUNDED_SECONDS = Fraction(1, 1000)
 _VP8_SHOWN = 0x10
 _BLOCK = 1 << 14
 
@@ -79,7 +77,7 @@ class FrameIndex:
 
         It counts for files of any kind, since packets keep rounded times wherever they are moved.
         """
-        return min(_ROUNDED_SECONDS, self.end_seconds / len(self) / 4)
+        return min(ROUNDED_SECONDS, self.end_seconds / len(self) / 4)
 
     def at(self, time: Fraction) -> int:
         """The number of the last frame that starts at or before a time, or 0.
@@ -98,12 +96,19 @@ class FrameIndex:
         return max(int(count), 1) if end > start else 0
 
     def within(self, span: Span) -> range:
-        """The numbers of the frames that start within a span."""
-        start, end = (
-            self.first_pts + -(-time // self.time_base) for time in (span.start, span.end)
-        )
-        first, last = np.searchsorted(self.pts, (start, end))
-        return range(int(first), int(last))
+        """The numbers of the frames that start within a span, whose ends may be rounded."""
+        return range(self._starting(span.start), self._starting(span.end))
+
+    def _starting(self, time: Fraction) -> int:
+        """The number of the first frame that starts at a time or later, or earlier by the leeway.
+
+        What starts at the very time is meant before what starts within the leeway of it.
+        """
+        ticks = self.first_pts + -(-time // self.time_base)
+        number = int(np.searchsorted(self.pts, ticks))
+        if number > 0 and not (number < len(self) and self.seconds(number) == time):
+            number -= time - self.seconds(number - 1) < self.leeway
+        return number
 
 
 @dataclass(frozen=True, slots=True, eq=False)

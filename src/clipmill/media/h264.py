@@ -88,6 +88,19 @@ def begins_anew(packet: bytes, length_size: int) -> bool:
     return False
 
 
+def is_refresh(packet: bytes, extradata: bytes) -> bool:
+    """Whether a packet in either layout holds an IDR picture, so that decoding can begin with it.
+
+    Args:
+        packet: of a file.
+        extradata: what its decoder is told: the ``avcC`` box, or parameter sets with start codes.
+    """
+    configuration = DecoderConfiguration.read(extradata)
+    if configuration:
+        return begins_anew(packet, configuration.length_size)
+    return any(unit[0] & 31 == IDR_SLICE for unit in split_stream(packet))
+
+
 def _read_sets(data: bytes, position: int, count: int) -> tuple[tuple[bytes, ...], int]:
     sets = []
     for _ in range(count):

@@ -100,7 +100,7 @@ def choose(
     if rate:
         room = span.duration - Fraction(count) / rate
         start = max(room, Fraction(0)) * _share(options, chance)
-        there = min(count, max(1, math.ceil(span.duration * rate)))
+        there = min(count, index.count_times(span.start, span.end, rate))
         times = tuple(start + Fraction(k) / rate for k in range(there))
         end = min(span.start + start + Fraction(count) / rate, span.end)
         return Choice({"at": times}, span, Span(span.start + start, end), count)
@@ -145,7 +145,9 @@ def between_cuts(
     spans = [Span(index.seconds(first), _end(last, index)) for first, last in there]
     count, stride = options.frames or 1, options.stride or 1
     fits = [
-        span.duration * rate >= count if rate else last - first > (count - 1) * stride
+        (span.duration + index.leeway) * rate >= count
+        if rate
+        else last - first > (count - 1) * stride
         for span, (first, last) in zip(spans, there, strict=True)
     ]
     if not any(fits):

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, field_validator, model_validator
 from clipmill.core.config import Config
 from clipmill.core.edit import Edit
 from clipmill.core.registry import nearest
-from clipmill.core.time import Span
+from clipmill.core.time import ROUNDED_SECONDS, Span
 from clipmill.formats.trainers.profiles import PROFILES, Bucket, Profile
 from clipmill.media.framing import plan_framing
 
@@ -135,7 +135,7 @@ def fit_clip(
     made = edit if edit.fps else edit.model_copy(update={"fps": options.profile.fps})
     rate = made.frame_rate
     assert rate is not None
-    available = math.ceil(whole.duration * rate)
+    available = math.ceil((whole.duration - ROUNDED_SECONDS) * rate)
     width, height = int(probe["video"]["width"]), int(probe["video"]["height"])
     fits: list[Fit] = []
     small: list[Fit] = []

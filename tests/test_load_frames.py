@@ -228,7 +228,7 @@ def test_a_sample_can_come_several_times_with_choices_of_its_own(raw):
         ({"frame": 8}, "Did you mean 'frames'"),
         ({"fps": 2, "stride": 2}, "exclude each other"),
         ({"size": 32, "short_side": 32}, "exclude each other"),
-        ({"video": False}, "neither video, audio nor columns"),
+        ({"video": False}, "neither video, audio, arrays nor columns"),
         ({"frames": 0}, "greater than 0"),
         ({"fps": float("inf")}, "finite"),
         ({"frames": 4, "fps": 2, "position": "ends"}, "spread"),

@@ -13,6 +13,7 @@ import clipmill
 from clipmill.core.errors import InputError, SampleError, UserError
 from clipmill.demo.media import read_frame_number
 from load_media import FIRST, download, make_videos, videos_in
+from load_tars import wav, write_tar
 
 COUNT = 7
 
@@ -203,6 +204,55 @@ def test_a_shard_that_vanishes_costs_its_samples(copy):
     (copy / "00001.parquet").unlink()
     assert videos_in(loader) == [0, 1, 2, 6]
     assert loader.failures == {"shard_unreadable": 3}
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_shard_that_vanishes_in_mid_epoch_costs_what_is_left_of_it(copy, workers):
+    loader = clipmill.load(copy, frames=1, batch_size=1)
+    given = loader if workers is None else loader.torch(num_workers=workers, prefetch_factor=1)
+    found = []
+    for batch in given:
+        found.append(batch["key"][0])
+        (copy / "00002.tar").unlink(missing_ok=True)
+        (copy / "00002.parquet").unlink(missing_ok=True)
+    assert found == [f"0000{video // 3}{video % 3}" for video in range(6)]
+    assert loader.failures.total() == 1
+
+
+def test_of_a_dataset_being_written_what_is_finished_is_loaded(copy):
+    stats = (copy / "00001_stats.json").rename(copy / "later.json")
+    loader = clipmill.load(copy, frames=1, batch_size=2)
+    steps = iter(loader)
+    first = next(steps)
+    stats.rename(copy / "00001_stats.json")
+    assert videos_in([first, *steps]) == [0, 1, 2, 6]
+    assert videos_in(loader) == [0, 1, 2, 6]  # the next epoch has the same samples
+    later = clipmill.load(copy, frames=1, batch_size=2)
+    assert videos_in(later) == list(range(COUNT))
+    with pytest.raises(UserError, match="samples 4 then, 7 now"):
+        later.load_state_dict(loader.state_dict())
+
+
+def test_sound_of_more_and_of_fewer_channels_in_one_batch(tmp_path):
+    samples = {str(channels): {"wav": wav(1, 8000, channels)} for channels in (1, 2, 6)}
+    tar = write_tar(tmp_path / "0.tar", samples)
+    (batch,) = clipmill.load(str(tar), video=False, audio=True)
+    assert batch["audio"].shape == (3, 6, 8000)
+    is_heard = np.abs(batch["audio"]).max(axis=2) > 0.4
+    assert is_heard.sum(axis=1).tolist() == [2, 2, 6]  # one is left and right; the rest is silent
+    assert is_heard[:, :2].all()
+
+
+def test_images_are_no_frames(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    image = (tmp_path / "a.png").read_bytes()
+    tar = write_tar(tmp_path / "0.tar", {"0": {"png": image, "txt": b"a"}})
+    with pytest.raises(SampleError, match="images give no frames"):
+        [*clipmill.load(str(tar), frames=1)]
+    (batch,) = clipmill.load(str(tar), video=False, columns=("url",))
+    assert batch["caption"] == ["a"]
 
 
 def test_sources_that_moved_are_found_where_they_are_said_to_be(clips, raw, tmp_path):

@@ -1,5 +1,9 @@
 """Tensors from PyTorch's DataLoader: the same batches, whatever the number of processes."""
 
+import os
+import pickle
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -33,6 +37,7 @@ def plain(raw):
     {"num_workers": 0}, {"num_workers": 2}, {"num_workers": 3, "persistent_workers": True},
     {"num_workers": 8, "prefetch_factor": 1},
     {"num_workers": 1, "multiprocessing_context": "spawn", "persistent_workers": True},
+    {"num_workers": 1, "multiprocessing_context": "forkserver", "persistent_workers": True},
 ])  # fmt: skip
 def test_the_batches_are_the_same_with_any_number_of_workers(raw, plain, settings):
     loader = raw.loader(frames=2, batch_size=2, shuffle=True).torch(**settings)
@@ -66,6 +71,35 @@ def test_a_loop_that_ends_early_takes_nothing_from_the_next(raw, plain):
         for _ in loader:
             break
     assert [keys(loader), keys(loader)] == plain
+
+
+def test_a_pickled_loader_gives_the_same_batches(raw, plain):
+    loader = raw.loader(frames=2, batch_size=2, shuffle=True).torch(num_workers=2)
+    loader.set_epoch(1)
+    assert keys(pickle.loads(pickle.dumps(loader))) == plain[1]
+
+
+ENDLESS = """
+import sys, clipmill
+for batch in iter(lambda: None, 0):
+    loader = clipmill.load(sys.argv[1], frames=2, batch_size=1).torch(num_workers=2)
+    for batch in loader:
+        print("given", flush=True)
+"""
+
+
+def test_an_interrupt_ends_the_program_and_its_workers(raw):
+    command = [sys.executable, "-c", ENDLESS, raw.folder.url]
+    program = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
+    )
+    assert program.stdout.readline() == "given\n"
+    os.killpg(program.pid, signal.SIGINT)  # as a terminal does: workers get it too
+    _, told = program.communicate(timeout=60)
+    assert program.returncode in (1, -signal.SIGINT, 130)
+    assert "KeyboardInterrupt" in told
+    with pytest.raises(ProcessLookupError):
+        os.killpg(program.pid, 0)  # nobody is left of its group
 
 
 @pytest.mark.parametrize("name", ["batch_size", "shuffle", "drop_last", "collate_fn"])

@@ -47,6 +47,7 @@ _FIELDS = {
     "input_cuts": {"frame_rate", "number", "seconds"},
 }
 """What structs in these columns have; other programs use the names for something else."""
+FACTS = ("key", "span", "probe", "media")
 _PLACES = "input_source_media"
 _DROPPED = frozenset(
     {
@@ -145,17 +146,18 @@ class SampleSource(ShardSource):
         shard = self._shards[file]
         return posixpath.basename(shard.table or shard.archive or "").rpartition(".")[0]
 
-    def facts(self, file: int) -> pa.Table:
-        """What a shard's table says of its samples: ``key``, and ``span`` and ``probe`` as there.
+    def facts(self, file: int, columns: Sequence[str] = FACTS) -> pa.Table:
+        """What a shard's table says of its samples; rows are those of ``files``, in their order.
 
-        Rows are those of ``files``, in their order.
+        Args:
+            file: number of the shard.
+            columns: columns or fields of structs, of which those are given that are there.
         """
         table, kept = self._shards[file].table, self.row_numbers(file)
         if table is None:
             return pa.table({})
         with reading(table), open_parquet(table) as opened:
-            names = [n for n in ("key", "span", "probe", "media") if n in opened.schema_arrow.names]
-            rows = opened.read(columns=names, use_threads=False)
+            rows = opened.read(columns=list(columns), use_threads=False)
         return rows if kept is None else rows.take(pa.array(kept, pa.int64()))
 
     def _there(self, file: int) -> Present:

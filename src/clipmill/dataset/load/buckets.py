@@ -17,6 +17,7 @@ from clipmill.dataset.load.options import LoadOptions
 from clipmill.dataset.load.order import Ids, Order
 
 NO_BUCKET = -1
+Floats = npt.NDArray[np.float64]
 _SHAPE = re.compile(r"(\d+)x(\d+)(?:x(\d+))?")
 
 
@@ -72,16 +73,15 @@ def place_in_buckets(
     Returns:
         int16 (samples,); ``NO_BUCKET`` for what has no pictures, or too few frames for all.
     """
-    rows = facts.to_pylist()
-    sides = np.array([_sides(row) for row in rows], np.float64).reshape(-1, 2)
-    frames = np.array([_frames(row, options) for row in rows], np.float64)
-    score = np.full((len(rows), len(buckets)), np.inf)
+    width, height = (_floats(facts, "probe", "video", name) for name in ("width", "height"))
+    frames = _frames(facts, options)
+    score = np.full((len(frames), len(buckets)), np.inf)
     order = sorted(
         range(len(buckets)),
         key=lambda n: (-(buckets[n].frames or 0), -buckets[n].width * buckets[n].height),
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        shape = sides[:, 0] / sides[:, 1]
+        shape = np.where(width * height > 0, width / height, np.nan)
         for rank, number in enumerate(order):
             bucket = buckets[number]
             ratio = shape / (bucket.width / bucket.height)
@@ -93,20 +93,30 @@ def place_in_buckets(
     return best
 
 
-def _sides(row: dict[str, Any]) -> tuple[float, float]:
-    video = (row.get("probe") or {}).get("video") or {}
-    return video.get("width") or np.nan, video.get("height") or np.nan
-
-
-def _frames(row: dict[str, Any], options: LoadOptions) -> float:
-    """How many frames a sample has at the rate of the loader."""
-    probe, span = row.get("probe") or {}, row.get("span")
-    video = probe.get("video") or {}
-    seconds = span["end_seconds"] - span["start_seconds"] if span else probe.get("duration_seconds")
+def _frames(facts: pa.Table, options: LoadOptions) -> Floats:
+    """How many frames each sample has at the rate of the loader; none where that is unknown."""
+    span = _floats(facts, "span", "end_seconds") - _floats(facts, "span", "start_seconds")
+    seconds = np.where(np.isnan(span), _floats(facts, "probe", "duration_seconds"), span)
     rates = options.fps if isinstance(options.fps, tuple) else (options.fps,)
     asked = options.fps_range[0] if options.fps_range else min(rate or 0 for rate in rates)
-    rate = asked or (video.get("average_frame_rate") or 0) / (options.stride or 1)
-    return float(np.ceil((seconds or 0) * rate - 1e-6))
+    own = _floats(facts, "probe", "video", "average_frame_rate") / (options.stride or 1)
+    found: Floats = np.ceil(np.nan_to_num(seconds * (asked or own)) - 1e-6)
+    return found
+
+
+def _floats(facts: pa.Table, *path: str) -> Floats:
+    """A field of a column as numbers; NaN where it is null or there is none."""
+    if path[0] not in facts.column_names:
+        return np.full(facts.num_rows, np.nan)
+    column: Any = facts.column(path[0]).combine_chunks()
+    for name in path[1:]:
+        is_struct = pa.types.is_struct(column.type)
+        place = column.type.get_field_index(name) if is_struct else -1
+        if place < 0:
+            return np.full(facts.num_rows, np.nan)
+        column = column.flatten()[place]
+    found: Floats = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return found
 
 
 class BucketOrder(Order):

@@ -69,12 +69,18 @@ def _padded(values: Sequence[Any], fill: Any) -> Any:
 
 
 def _audio(values: Sequence[Any]) -> tuple[Any, Any]:
-    """Sound stacked; a single channel where others have two is given twice."""
+    """Sound stacked; of fewer channels than others, one is left and right, the rest silent."""
     channels = max(one.shape[0] for one in values)
-    wide = [one if len(one) == channels else np.repeat(one[:1], channels, axis=0) for one in values]
+    wide = [one if len(one) == channels else _widened(one, channels) for one in values]
     made = _padded([one.T for one in wide], 0)
     mask = _mask(made, [one.shape[1] for one in values])
     return np.ascontiguousarray(made.transpose(0, 2, 1)), mask
+
+
+def _widened(sound: Any, channels: int) -> Any:
+    made = np.zeros((channels, sound.shape[1]), sound.dtype)
+    made[: max(len(sound), 2)] = sound
+    return made
 
 
 def _mask(made: Any, lengths: Sequence[int]) -> Any:

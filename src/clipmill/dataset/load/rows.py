@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +22,19 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.joined import named
 from clipmill.dataset.load.step_columns import StepColumns, column_at
 from clipmill.dataset.selection import Selection
-from clipmill.sources.base import KEY_COLUMN, MEDIA_COLUMN, MEMBERS_COLUMN, SPAN_COLUMN, Part
+from clipmill.sources.base import (
+    HIDDEN,
+    KEY_COLUMN,
+    MEDIA_COLUMN,
+    MEMBERS_COLUMN,
+    SPAN_COLUMN,
+    Part,
+)
 from clipmill.sources.columns import Columns
 from clipmill.sources.open import open_source
 from clipmill.sources.samples import SampleSource
 
+_FACTS = ("key", "span", "probe.video", "probe.duration_seconds")
 _LISTS = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
 _KEPT_BYTES = 64 << 20
 """Tables of shards in memory; a window of the order touches a few dozen."""
@@ -101,7 +109,8 @@ class Rows:
             StepColumns(Dataset(source.place), others) if others and source.place else None
         )
         if others and not source.place:
-            raise UserError(f"There is no column {others[0]!r}. Columns: {', '.join(names)}.")
+            shown = ", ".join(name for name in names if name not in HIDDEN)
+            raise UserError(f"There is no column {others[0]!r}. Columns: {shown}.")
         self._chosen: list[pa.Array[Any]] | None = None
         self.weights: npt.NDArray[np.float64] | None = None
         if selection is not None:
@@ -162,17 +171,16 @@ class Rows:
             values=values,
         )
 
-    def facts(self) -> pa.Table:
-        """``probe`` and ``span`` of all samples that are loaded, in their order.
+    def facts(self) -> Iterator[pa.Table]:
+        """``probe`` and ``span`` of all samples that are loaded, in their order, by shards.
 
         Raises:
             UserError: the dataset has no such column.
         """
-        tables = []
         for shard, count in enumerate(self.counts):
             if not count:
                 continue
-            table = self._source.facts(shard)
+            table = self._source.facts(shard, _FACTS)
             if "probe" not in table.column_names:
                 raise UserError(
                     "What size its samples are is not told by this dataset: it has no column "
@@ -180,8 +188,7 @@ class Rows:
                 )
             if self._chosen is not None:
                 table = table.take(_places(table.column("key"), self._chosen[shard]))
-            tables.append(table.select([n for n in ("probe", "span") if n in table.column_names]))
-        return pa.concat_tables(tables, promote_options="permissive")
+            yield table
 
     def _table(self, shard: int) -> pa.Table:
         """What is needed of the samples of one shard."""

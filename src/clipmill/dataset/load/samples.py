@@ -123,7 +123,7 @@ class Samples:
         options = self._looks[bucket]
         if options.video and row.video is None:
             raise ProcessError(
-                "it has no pictures; to load what else it has, give video=False",
+                "it has no video, and images give no frames: to load the rest, give video=False",
                 error_class="no_video_stream",
             )
         known = {"key": row.key, **row.values, **self._arrays(row)}
@@ -184,7 +184,7 @@ def _order(rows: Rows, options: LoadOptions) -> Order:
             "Buckets and the weights of a selection do not go together: give size in place of "
             "buckets, or select without a weight."
         )
-    places = place_in_buckets(rows.facts(), buckets, options)
+    places = np.concatenate([place_in_buckets(one, buckets, options) for one in rows.facts()])
     if not (places != NO_BUCKET).any():
         raise UserError(
             f"No sample fits any of the buckets {', '.join(options.buckets or ())}: all have too "

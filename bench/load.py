@@ -1,6 +1,7 @@
 """Loading for training: clips/s and CPU time for eight frames of each clip at 224 x 224.
 
-    python bench/load.py --work FOLDER --clips 400 --peer-python PEER_ENV/bin/python
+    python bench/load.py --work FOLDER --clips 400 --peer-python PEER_ENV/bin/python \
+        --torchcodec-python OTHER_ENV/bin/python
 
 A dataset of webdataset tars is made once from the files that bench/download.py serves (640x360,
 half a second to fifteen seconds, a key frame every half second). Every case runs in a fresh
@@ -49,6 +50,41 @@ for epoch in range(epochs + 1):
     told.append([clips, time.perf_counter() - at, cpu() - used])
 print(json.dumps({"epochs": told, "first": None}))
 """
+
+TORCHCODEC = """
+import json, os, resource, sys, time
+import webdataset
+from torch.nn.functional import interpolate
+from torchcodec.decoders import VideoDecoder
+
+def cpu():
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+folder, frames, size, batch, epochs = sys.argv[1], *map(int, sys.argv[2:])
+
+def clip(sample):
+    decoder = VideoDecoder(sample["mp4"], num_ffmpeg_threads=1)
+    count = decoder.metadata.num_frames
+    seen = decoder.get_frames_at([int((k + 0.5) / frames * count) for k in range(frames)]).data
+    height, width = seen.shape[2:]
+    scale = size / min(height, width)
+    sides = round(height * scale), round(width * scale)
+    seen = interpolate(seen, sides, mode="bilinear", antialias=True)
+    top, left = (sides[0] - size) // 2, (sides[1] - size) // 2
+    return (seen[:, :, top:top + size, left:left + size],)
+
+urls = sorted(f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(".tar"))
+told = []
+for epoch in range(epochs + 1):
+    made = webdataset.WebDataset(urls, shardshuffle=len(urls)).shuffle(100).map(clip)
+    at, used = time.perf_counter(), cpu()
+    loader = webdataset.WebLoader(made.batched(batch), batch_size=None, num_workers=2)
+    clips = sum(len(one) for one, in loader)
+    told.append([clips, time.perf_counter() - at, cpu() - used])
+print(json.dumps({"epochs": told, "first": None}))
+"""
+OTHERS = {"peer, 2 workers": PEER, "torchcodec with webdataset, 2 workers": TORCHCODEC}
 
 
 def cpu_seconds() -> float:
@@ -171,6 +207,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-python")
+    parser.add_argument("--torchcodec-python")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
@@ -181,9 +218,11 @@ def main() -> None:
     commands = {
         case: [sys.executable, __file__, "--work", str(folder), "--case", case] for case in CASES
     }
-    if options.peer_python:
-        numbers = map(str, (FRAMES, SIZE, BATCH, EPOCHS))
-        commands["peer, 2 workers"] = [options.peer_python, "-c", PEER, str(folder), *numbers]
+    numbers = [*map(str, (FRAMES, SIZE, BATCH, EPOCHS))]
+    pythons = (options.peer_python, options.torchcodec_python)
+    for python, (case, program) in zip(pythons, OTHERS.items(), strict=True):
+        if python:
+            commands[case] = [python, "-c", program, str(folder), *numbers]
     found: dict[str, list[dict[str, object]]] = {}
     for _ in range(options.rounds):
         for case, command in commands.items():
@@ -195,8 +234,9 @@ def main() -> None:
 def report(found: dict[str, list[dict[str, object]]]) -> None:
     """Medians over rounds and epochs, and what they are of the bare loop's."""
     print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}\n")
-    print("| case | clips | clips/s | CPU ms/clip | CPU of bare | first batch s | peak MB |")
-    print("|---|---|---|---|---|---|---|")
+    names = ("case", "clips", "clips/s", "frames/s", "CPU ms/clip", "CPU of bare", "first batch s")
+    print(f"| {' | '.join(names)} | peak MB |")
+    print("|---|---|---|---|---|---|---|---|")
     middle = {}
     for case, runs in found.items():
         epochs = [epoch for one in runs for epoch in one["epochs"][1:]]
@@ -210,7 +250,8 @@ def report(found: dict[str, list[dict[str, object]]]) -> None:
         first = f"{statistics.median(firsts):.2f}" if firsts else ""
         peak = f"{max(peaks):.0f}" if peaks else ""
         share = middle["bare"][2] / cpu
-        print(f"| {case} | {clips} | {rate:.1f} | {cpu:.1f} | {share:.2f} | {first} | {peak} |")
+        cells = (case, clips, f"{rate:.1f}", f"{rate * FRAMES:.0f}", f"{cpu:.1f}")
+        print(f"| {' | '.join(map(str, cells))} | {share:.2f} | {first} | {peak} |")
 
 
 if __name__ == "__main__":

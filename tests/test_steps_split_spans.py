@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from clipmill.core.errors import ProcessError, RecipeError
 from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span
+from clipmill.demo.media import make_video
 from clipmill.steps.split.detector import Cut
+from clipmill.steps.split.find import find_spans
 from clipmill.steps.split.given import (
     clips_of_column,
     clips_of_stride,
@@ -166,6 +169,44 @@ def test_a_stride_may_overlap() -> None:
     options = SplitOptions(detector="stride", stride_seconds=4, max_seconds=6, min_seconds=6)
     clips = clips_of_stride(Fraction(13), options)
     assert [(clip.span.start, clip.span.end) for clip in clips if clip.span] == [(0, 6), (4, 10)]
+
+
+@pytest.fixture(scope="module")
+def ten_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames at 0, 0.1 ... 0.9 s, the last of which is shown until 1 s."""
+    return make_video(tmp_path_factory.mktemp("frames") / "ten.mp4", seconds=1, audio=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"detector": "stride", "stride_seconds": "0.31"}, [(0, 0.31), (0.31, 0.62), (0.62, 0.93)]),
+        ({"detector": "whole", "max_seconds": "0.95"}, [(0, 0.95)]),
+        ({"detector": "whole", "max_seconds": "0.9"}, [(0, 0.9), (0.9, 1)]),
+        ({"detector": "keyframes", "trim_start_seconds": "0.95"}, []),
+        ({"detector": "content", "max_seconds": "0.95"}, [(0, 0.95)]),
+        ({"detector": "content", "max_seconds": "0.95", "longest_only": True}, [(0, 0.95)]),
+    ],
+)
+def test_what_is_left_and_holds_no_frame_is_no_clip(
+    ten_frames: Path, options: dict[str, object], kept: list[tuple[float, float]]
+) -> None:
+    clips = find_spans(ten_frames, SplitOptions.model_validate(options)).clips
+    assert plain([clip.span for clip in clips if clip.span]) == kept
+
+
+def test_a_clip_of_a_source_ends_with_a_piece_that_holds_a_frame_too(ten_frames: Path) -> None:
+    within = Span(Fraction("0.2"), Fraction("0.95"))
+    for detector in ("content", "whole"):
+        options = SplitOptions(detector=detector, max_seconds=Fraction("0.72"))
+        clips = find_spans(ten_frames, options, within=within).clips
+        assert plain([clip.span for clip in clips if clip.span]) == [(0.2, 0.92)]
+
+
+def test_a_span_that_was_asked_for_is_a_clip_though_it_holds_no_frame(ten_frames: Path) -> None:
+    options = SplitOptions(detector="column", max_seconds=Fraction("0.95"))
+    clips = find_spans(ten_frames, options, spans=[[0.93, 0.98], [0, 1]]).clips
+    assert plain([clip.span for clip in clips if clip.span]) == [(0.93, 0.98), (0, 0.95)]
 
 
 def test_spans_of_a_column_may_overlap_and_end_with_the_source() -> None:

@@ -30,7 +30,7 @@ from clipmill.media.probe import probe
 from clipmill.media.render import Renderer
 from clipmill.media.sound import Sound
 from clipmill.run.clips import OnePass
-from clipmill.steps.split.find import Watch
+from clipmill.steps.split.find import Watch, holds_frame_of
 from clipmill.steps.split.given import FoundClip
 from clipmill.steps.split.options import SplitOptions
 from clipmill.steps.split.result import SplitResult
@@ -71,7 +71,8 @@ def split_and_render(
         renderer = Renderer(media, facts, edit, wanted, stack)
         assert media.frames is not None
         end = media.frames.end_seconds
-        work = _Pass(media, renderer, Watch(options, media.frame_rate), keep_bytes)
+        watch = Watch(options, media.frame_rate, holds_frame_of(media))
+        work = _Pass(media, renderer, watch, keep_bytes)
         spans: list[Span] = []
         made: list[Rendered | ProcessError | None] = []
         for span in work.spans(end):

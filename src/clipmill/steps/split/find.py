@@ -24,7 +24,7 @@ from clipmill.steps.split.given import (
 )
 from clipmill.steps.split.options import SplitOptions
 from clipmill.steps.split.result import SplitResult
-from clipmill.steps.split.spans import SpanBuilder
+from clipmill.steps.split.spans import HoldsFrame, SpanBuilder, any_span
 
 if TYPE_CHECKING:
     from clipmill.steps.split.seams import Seams
@@ -71,7 +71,7 @@ def find_spans(
             lines = subtitles_within(subtitles or (), within) if within else subtitles
             clips = _split_unseen(media, start, end, options, spans, lines, cuts)
             return SplitResult([_moved(clip, start) for clip in clips], {}, end - start)
-        watch = Watch(options, media.frame_rate)
+        watch = Watch(options, media.frame_rate, holds_frame_of(media, start))
         found: list[Span] = []
         for picture in media.decode([replace(want, span=within) for want in watch.wants]):
             assert isinstance(picture, Picture)
@@ -123,18 +123,29 @@ def detectors_of(
     return made
 
 
+def holds_frame_of(media: MediaFile, start: Fraction = Fraction(0)) -> HoldsFrame:
+    """Tells of spans that count from ``start``, in seconds, whether a frame begins within them."""
+    frames = media.frames
+    if frames is None:
+        return any_span
+    return lambda span: bool(frames.within(Span(span.start + start, span.end + start)))
+
+
 class Watch:
     """Detectors at work on one source: pictures go in, and spans come out as they become final.
 
     Args:
         options: the split step's.
         frame_rate: the source's nominal rate in frames/s; None where it has none.
+        holds_frame: of the source; see ``SpanBuilder``.
 
     Raises:
         RecipeError: there is no such detector, or its settings are wrong.
     """
 
-    def __init__(self, options: SplitOptions, frame_rate: Fraction | None) -> None:
+    def __init__(
+        self, options: SplitOptions, frame_rate: Fraction | None, holds_frame: HoldsFrame
+    ) -> None:
         made = detectors_of(options, frame_rate or _UNKNOWN_RATE)
         self._rates = list(made)
         self._detectors: list[Detector | Seams] = [detector for _, detector in made.values()]
@@ -143,7 +154,7 @@ class Watch:
             from clipmill.steps.split.seams import Seams
 
             self._detectors[0] = Seams(made[None][1])
-        self._builder = SpanBuilder(options)
+        self._builder = SpanBuilder(options, holds_frame)
         self._keeps_whole = options.keep_whole
         self.wants = [Want(wants) for wants, _ in made.values()]
         """What the detectors want to see; clips are made by what the first one finds."""
@@ -194,20 +205,20 @@ def _split_unseen(
     cuts: Sequence[KeptCut] | None,
 ) -> list[FoundClip]:
     """Clips at times from ``start``, where the stretch begins that is split."""
-    length = end - start
+    length, holds_frame = end - start, holds_frame_of(media, start)
     if options.detector == "stride":
-        return clips_of_stride(length, options)
+        return clips_of_stride(length, options, holds_frame)
     if options.detector == "column" and spans:
-        return clips_of_column(spans, length, options)
+        return clips_of_column(spans, length, options, holds_frame)
     if options.detector == "subtitles":
-        return clips_of_subtitles(subtitles or (), length, options)
+        return clips_of_subtitles(subtitles or (), length, options, holds_frame)
     times: list[Fraction] = []
     if options.detector == "keyframes" and media.frames is not None:
         frames = media.frames
         times = [frames.seconds(int(number)) for number in frames.keyframe.nonzero()[0]]
     if options.detector == "cuts" and media.frames is not None:
         times = [_time_of(cut, media.frames) for cut in cuts or ()]
-    return clips_of_times([time - start for time in times], length, options)
+    return clips_of_times([time - start for time in times], length, options, holds_frame)
 
 
 def _time_of(cut: KeptCut, frames: FrameIndex) -> Fraction:

@@ -10,7 +10,7 @@ from typing import Any
 from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span, format_clock
 from clipmill.steps.split.options import SplitOptions
-from clipmill.steps.split.spans import check_count, pieces, trimmed
+from clipmill.steps.split.spans import HoldsFrame, any_span, check_count, pieces, trimmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,10 @@ class _Scene:
 
 
 def clips_of_column(
-    spans: Sequence[Sequence[Any]], end: Fraction, options: SplitOptions
+    spans: Sequence[Sequence[Any]],
+    end: Fraction,
+    options: SplitOptions,
+    holds_frame: HoldsFrame = any_span,
 ) -> list[FoundClip]:
     """Clips of the spans that a row asks for, in the order given; they may overlap.
 
@@ -52,16 +55,20 @@ def clips_of_column(
         spans: ``[start, end]`` pairs of seconds or clock times.
         end: where the source ends, in seconds.
         options: the rules that each span is treated by, as a scene.
+        holds_frame: asked of what is left of a span, not of a span that stays whole.
 
     Raises:
         ProcessError: there are more clips than are allowed.
     """
     scenes = (_given_span(number, pair, end) for number, pair in enumerate(spans))
-    return _clips(scenes, options)
+    return _clips(scenes, options, holds_frame)
 
 
 def clips_of_subtitles(
-    lines: Sequence[Subtitle], end: Fraction, options: SplitOptions
+    lines: Sequence[Subtitle],
+    end: Fraction,
+    options: SplitOptions,
+    holds_frame: HoldsFrame = any_span,
 ) -> list[FoundClip]:
     """One clip per subtitle line, with the line for its caption.
 
@@ -71,6 +78,7 @@ def clips_of_subtitles(
         lines: subtitles of one language.
         end: where the source ends, in seconds.
         options: the rules that each line's span is treated by, as a scene.
+        holds_frame: asked of what is left of a scene; clips without a frame are none.
 
     Raises:
         ProcessError: there are more clips than are allowed.
@@ -79,11 +87,14 @@ def clips_of_subtitles(
         _given_span(number, (line.start_seconds, line.end_seconds), end, line.text)
         for number, line in enumerate(lines)
     )
-    return _clips(scenes, options)
+    return _clips(scenes, options, holds_frame)
 
 
 def clips_of_times(
-    times: Iterable[Fraction], end: Fraction, options: SplitOptions
+    times: Iterable[Fraction],
+    end: Fraction,
+    options: SplitOptions,
+    holds_frame: HoldsFrame = any_span,
 ) -> list[FoundClip]:
     """Clips of the scenes that begin at some times, the last of which ends with the source.
 
@@ -91,15 +102,23 @@ def clips_of_times(
         times: ascending; none for one scene, the whole source.
         end: where the source ends, in seconds.
         options: the rules that scenes are treated by.
+        holds_frame: asked of what is left of a scene; clips without a frame are none.
 
     Raises:
         ProcessError: there are more clips than are allowed.
     """
-    return _clips((_Scene(span) for span in _between(times, end)), options)
+    return _clips((_Scene(span) for span in _between(times, end)), options, holds_frame)
 
 
-def clips_of_stride(end: Fraction, options: SplitOptions) -> list[FoundClip]:
+def clips_of_stride(
+    end: Fraction, options: SplitOptions, holds_frame: HoldsFrame = any_span
+) -> list[FoundClip]:
     """Clips that start every ``stride_seconds`` and last ``max_seconds``, or else the stride.
+
+    Args:
+        end: where the source ends, in seconds; clips are cut short by it.
+        options: the lengths, and the rules that each is treated by, as a scene.
+        holds_frame: asked of what is left of a scene; clips without a frame are none.
 
     Raises:
         ProcessError: there are more clips than are allowed.
@@ -112,10 +131,12 @@ def clips_of_stride(end: Fraction, options: SplitOptions) -> list[FoundClip]:
     def windows() -> Iterator[_Scene]:
         start = Fraction(0)
         while start < end:
-            yield _Scene(Span(start, min(start + length, end)))
+            window = Span(start, min(start + length, end))
+            if window.duration == length or holds_frame(window):
+                yield _Scene(window)
             start += stride
 
-    return _clips(windows(), options)
+    return _clips(windows(), options, holds_frame)
 
 
 def _between(times: Iterable[Fraction], end: Fraction) -> Iterator[Span]:
@@ -142,24 +163,32 @@ def _given_span(
     return _Scene(Span(span.start, min(span.end, end)), caption, number)
 
 
-def _clips(scenes: Iterable[_Scene], options: SplitOptions) -> list[FoundClip]:
+def _clips(
+    scenes: Iterable[_Scene], options: SplitOptions, holds_frame: HoldsFrame
+) -> list[FoundClip]:
     clips: list[FoundClip] = []
     if options.longest_only:
         scenes = _longest(scenes, options)
     for scene in scenes:
-        for clip in _clips_of_scene(scene, options):
+        for clip in _clips_of_scene(scene, options, holds_frame):
             check_count(len(clips) + 1, options)
             clips.append(clip)
     return clips
 
 
-def _clips_of_scene(scene: _Scene, options: SplitOptions) -> Iterator[FoundClip]:
+def _clips_of_scene(
+    scene: _Scene, options: SplitOptions, holds_frame: HoldsFrame
+) -> Iterator[FoundClip]:
     if scene.span is None:
         message = f"clip {scene.given} cannot be cut out: {scene.problem}"
         yield FoundClip(None, scene.caption, scene.given, "invalid_span", message)
         return
+
+    def is_clip(span: Span) -> bool:  # what was asked for is one whatever it holds, and may fail
+        return span == scene.span or holds_frame(span)
+
     inside = trimmed(scene.span, options)
-    for span in pieces(inside, options) if inside else ():
+    for span in pieces(inside, options, is_clip) if inside else ():
         yield FoundClip(span, scene.caption, scene.given)
 
 

@@ -7,7 +7,7 @@ at once or bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from clipmill.core.errors import ProcessError
@@ -15,7 +15,14 @@ from clipmill.core.time import Span
 from clipmill.steps.split.detector import Cut
 from clipmill.steps.split.options import SplitOptions
 
+HoldsFrame = Callable[[Span], bool]
+"""Tells whether a frame of the source begins within a span."""
 _ZERO = Fraction(0)
+
+
+def any_span(_span: Span) -> bool:
+    """What is told of sources without frames."""
+    return True
 
 
 def trimmed(scene: Span, options: SplitOptions) -> Span | None:
@@ -25,15 +32,16 @@ def trimmed(scene: Span, options: SplitOptions) -> Span | None:
     return Span(start, end) if start < end else None
 
 
-def pieces(scene: Span, options: SplitOptions) -> Iterator[Span]:
+def pieces(scene: Span, options: SplitOptions, holds_frame: HoldsFrame) -> Iterator[Span]:
     """Cut a trimmed scene into clips of the lengths that are allowed.
 
     A scene longer than ``max_seconds`` gives as many full pieces as it holds and then the
-    remainder, which must be as long as ``min_seconds``.
+    remainder, which must be as long as ``min_seconds`` and hold a frame.
 
     Args:
         scene: one scene, trimmed.
         options: lengths, and the strategy for scenes that are too long.
+        holds_frame: asked of the remainder, or of the whole scene where that is short enough.
     """
     longest, start = options.max_seconds, scene.start
     if longest is not None and scene.duration > longest:
@@ -45,7 +53,9 @@ def pieces(scene: Span, options: SplitOptions) -> Iterator[Span]:
                 return
             start += longest
     if scene.end - start >= options.min_seconds and scene.end > start:
-        yield Span(start, scene.end)
+        rest = Span(start, scene.end)
+        if holds_frame(rest):
+            yield rest
 
 
 class SpanBuilder:
@@ -53,10 +63,12 @@ class SpanBuilder:
 
     Args:
         options: the rules.
+        holds_frame: asked of what is left of a scene; clips without a frame are none.
     """
 
-    def __init__(self, options: SplitOptions) -> None:
+    def __init__(self, options: SplitOptions, holds_frame: HoldsFrame = any_span) -> None:
         self._options = options
+        self._holds_frame = holds_frame
         self._scene_start = _ZERO
         self._given = 0  # pieces of the open scene that are out already
         self._move()
@@ -107,7 +119,7 @@ class SpanBuilder:
         """
         self._close(end)
         if self._longest:
-            for span in pieces(self._longest, self._options):
+            for span in pieces(self._longest, self._options, self._holds_frame):
                 self._add(span)
         ready, self._ready = self._ready, []
         return ready
@@ -138,7 +150,7 @@ class SpanBuilder:
             if self._longest is None or scene.duration > self._longest.duration:
                 self._longest = scene
             return
-        for number, span in enumerate(pieces(scene, self._options)):
+        for number, span in enumerate(pieces(scene, self._options, self._holds_frame)):
             if number >= given:
                 self._add(span)
 

@@ -11,10 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 
 import clipmill
+from clipmill.core.config import parse_config
 from clipmill.core.errors import InputError, OutputError, RecipeError
+from clipmill.core.sample import Sample
 from clipmill.dataset.selection import SELECTIONS_FOLDER
 from clipmill.demo.media import make_video
 from clipmill.run import shard_columns
+from clipmill.run.clips import Clip
+from clipmill.run.recipe import Recipe
+from clipmill.run.result_rows import clip_row, json_row
+from clipmill.run.rows import shard_table, table_schema
+from clipmill.run.worked import Worked
 from clipmill.sources.base import Part
 from clipmill.sources.samples import SampleSource
 from select_data import FLOAT, MOTION, motion, write_cells, write_shard
@@ -266,3 +273,18 @@ def test_what_a_site_said_of_the_licence_is_a_column_of_what_is_made(tmp_path):
     write_shard(tmp_path / "own", "00000", [{**rows[0], "license": "mine"}])
     own = SampleSource(str(tmp_path / "own"))
     assert own.read(Part(0, 0, 1))["license"].to_pylist() == ["mine"]
+
+
+@pytest.mark.parametrize("own", [{}, {"license": "mine"}], ids=["of the site", "of the input"])
+def test_clips_made_as_they_are_fetched_have_the_licence_too(own, tmp_path):
+    """Their rows have nothing else of what a site said: that stays with the source."""
+    sections = {"source": {"path": "videos.csv"}, "download": {"site_info": True}, "render": {}}
+    recipe = parse_config(Recipe, {**sections, "write": {"to": "out"}}, "")
+    sample = Sample("0", "u", "https://site/watch", columns=own)
+    worked = Worked(info={"license": "CC BY", "title": "a"})
+    row = clip_row(sample, worked, Clip(0, None), is_part=False)
+    inputs = pa.table({"url": [sample.url], **{name: [value] for name, value in own.items()}})
+    table = shard_table(inputs, [row], table_schema(inputs.schema, recipe, [row]))
+    assert table["license"].to_pylist() == [own.get("license", "CC BY")]
+    assert json_row(sample, row, has_captions=False)["license"] == own.get("license", "CC BY")
+    assert "info" not in table.column_names

@@ -81,14 +81,15 @@ def push(hub, licensed, tmp_path):
     """Export the format huggingface and push it, with or without a token."""
     with hub.running() as url:
 
-        def run(*options, token=TOKEN):
+        def run(*options, token=TOKEN, program=None):
             kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
             kept |= {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home")}
             if token:
                 kept["HF_TOKEN"] = token
             export = [licensed.folder.root, str(tmp_path / "out"), *options]
+            command = ["-m", "clipmill", "export"] if program is None else ["-c", program]
             return subprocess.run(
-                [sys.executable, "-m", "clipmill", "export", *export],
+                [sys.executable, *command, *export],
                 env=kept,
                 capture_output=True,
                 text=True,
@@ -99,6 +100,12 @@ def push(hub, licensed, tmp_path):
 
 
 HUGGINGFACE = ("--format", "huggingface", "--push", "me/clips")
+PROGRAM = """
+import sys, clipmill
+data = clipmill.open(sys.argv[1])
+made = data.export(sys.argv[2], format=sys.argv[3], push="me/clips", quiet=True)
+print(len(made), "rows")
+"""
 
 
 def test_a_finished_dataset_is_pushed_whole_and_without_what_is_of_the_run(push, hub, tmp_path):
@@ -140,3 +147,14 @@ def test_a_dataset_that_is_damaged_is_not_pushed_and_a_refusal_costs_no_work(pus
     assert done.returncode == 2
     assert "Nothing was pushed" in " ".join(done.stderr.split())
     assert hub.files == {}
+
+
+def test_python_pushes_likewise(push, hub, tmp_path):
+    refused = push("files", program=PROGRAM)
+    assert "RecipeError" in refused.stderr
+    assert "give format huggingface" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    done = push("huggingface", program=PROGRAM)
+    assert done.stdout == "3 rows\n", done.stderr
+    assert {"README.md", "dataset.json", "00000/metadata.parquet"} <= hub.files.keys()
+    assert b"| cc-by-4.0 |" in hub.files["README.md"]

@@ -18,6 +18,7 @@ from clipmill.run.settings import SECTIONS, gather
 
 if TYPE_CHECKING:
     from clipmill.dataset.load.loader import Loader
+    from clipmill.run.push import Push
 
 
 class Dataset(dataset.Dataset):
@@ -58,6 +59,7 @@ class Dataset(dataset.Dataset):
         self,
         output: str | os.PathLike[str],
         *,
+        push: str | None = None,
         mode: Mode = "auto",
         quiet: bool = False,
         **settings: Any,
@@ -66,6 +68,9 @@ class Dataset(dataset.Dataset):
 
         Args:
             output: folder of the dataset; local path or fsspec URL.
+            push: repository of the Hugging Face Hub, such as ``me/clips``, that the finished
+                dataset is verified for and pushed to; for ``format="huggingface"``, with the token
+                of ``HF_TOKEN`` or ``hf auth login``. Default: none.
             mode: ``auto`` starts or goes on, ``resume``, ``overwrite`` or ``extend``.
             quiet: show no progress.
             **settings: any setting of a recipe's ``render``, ``fit``, ``source``, ``write`` and
@@ -77,7 +82,7 @@ class Dataset(dataset.Dataset):
             RunError: the run stopped, or shards could not be finished.
         """
         settings.setdefault("precision", "exact")
-        return _made(self.folder.url, output, settings, mode=mode, quiet=quiet)
+        return _made(self.folder.url, output, settings, mode=mode, quiet=quiet, push=push)
 
     def select(
         self, query: str, *, name: str | None = None, overwrite: bool = False, **options: Any
@@ -242,8 +247,9 @@ def _made(
     *,
     mode: Mode,
     quiet: bool,
+    push: str | None = None,
 ) -> Dataset:
-    """Carry out the recipe that settings make up, and open what came of it."""
+    """Carry out the recipe that settings make up, open what came of it, and push it if asked to."""
     is_location = isinstance(source, str | os.PathLike)
     sections = gather(settings)
     sections.setdefault("write", {})["to"] = os.fspath(output)
@@ -251,8 +257,18 @@ def _made(
         sections.setdefault("source", {})["path"] = os.fspath(source)
     recipe = parse_config(Recipe, sections, "", style="keyword")
     with _in_keywords():
+        going = None if push is None else _push(push, recipe)
         report = run_recipe(recipe, rows=None if is_location else source, mode=mode, quiet=quiet)
-    return opened(report)
+        made = opened(report)
+        if going is not None:
+            going.carry_out(made.folder.url)
+    return made
+
+
+def _push(repo_id: str, recipe: Recipe) -> Push:
+    from clipmill.run.push import Push  # what verifies a dataset is much to load
+
+    return Push(repo_id, recipe)
 
 
 def open(folder: str | os.PathLike[str]) -> Dataset:

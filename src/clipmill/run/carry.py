@@ -18,6 +18,7 @@ from clipmill.formats.tables import table_name
 from clipmill.io.layout import SOURCES_FOLDER
 from clipmill.run.job import Job
 from clipmill.run.recipe import Recipe
+from clipmill.run.rows import LICENSE
 from clipmill.sources.base import DAMAGE_COLUMN
 
 _BEGINNING = (
@@ -180,7 +181,7 @@ def _as_result(row: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """The row as a pass would have recorded it: plain values that a journal can hold."""
     names = [*_BEGINNING, *(_OF_CLIPS if recipe.makes_clips else _OF_SAMPLES)]
     if recipe.makes_clips:
-        names += ["media", "subtitles", *["caption"] * recipe.captions_from_subtitles]
+        names += ["media", "subtitles", LICENSE, *["caption"] * recipe.captions_from_subtitles]
     return {**_plain({name: row[name] for name in names if name in row}), "media": None}
 
 

@@ -37,8 +37,8 @@ class Push:
             )
         if not Folder(recipe.write.to).is_local:
             raise RecipeError("Only a folder of this machine can be pushed: export to one first.")
-        hub: Any = require("huggingface_hub", extra="hf", used_by="--push")
-        utils: Any = require("huggingface_hub.utils", extra="hf", used_by="--push")
+        hub: Any = require("huggingface_hub", extra="hf", used_by="pushing to the Hub")
+        utils: Any = require("huggingface_hub.utils", extra="hf", used_by="pushing to the Hub")
         try:
             utils.validate_repo_id(repo_id)
         except ValueError as error:

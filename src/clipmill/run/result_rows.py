@@ -11,7 +11,7 @@ from clipmill.core.outcome import Outcome
 from clipmill.core.redact import plain_text, redact_url
 from clipmill.core.sample import Sample, Subtitle
 from clipmill.run.clips import Clip, SourceClips
-from clipmill.run.rows import info_row
+from clipmill.run.rows import LICENSE, info_row
 from clipmill.run.worked import Worked
 
 
@@ -31,12 +31,18 @@ def result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
 
 
 def clip_row(
-    sample: Sample, clip: Clip, *, is_part: bool, cuts: list[dict[str, Any]] | None = None
+    sample: Sample,
+    worked: Worked,
+    clip: Clip,
+    *,
+    is_part: bool,
+    cuts: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The row of a clip.
 
     Args:
         sample: the row it came of.
+        worked: what became of its source.
         clip: what became of it.
         is_part: the sample was split, so that the clip has a key of its own.
         cuts: those of the sample, where they are kept with a clip that is the whole of it.
@@ -58,6 +64,7 @@ def clip_row(
         "cuts": cuts,
         "media": None,
         "subtitles": _subtitle_cells(clip.subtitles),
+        **_license(sample, worked),
         **({} if clip.caption is None else {"caption": plain_text(clip.caption)}),
     }
 
@@ -112,6 +119,14 @@ def _ending(outcome: Outcome) -> dict[str, Any]:
         "error_message": outcome.error_message and redact_url(outcome.error_message),
         "retryable": outcome.retryable,
     }
+
+
+def _license(sample: Sample, worked: Worked) -> dict[str, Any]:
+    """The licence that the source's site tells, where the input has no such column."""
+    if worked.info is None or LICENSE in sample.columns:
+        return {}
+    told = worked.info.get(LICENSE)
+    return {LICENSE: plain_text(told) if isinstance(told, str) else None}
 
 
 def _subtitle_cells(lines: Iterable[Subtitle]) -> list[dict[str, Any]]:

@@ -20,6 +20,8 @@ from clipmill.sources.base import HIDDEN, MEDIA_TYPE
 MAX_NUMBER = 2**62
 """Larger counts than any site has; they would not fit into a column."""
 
+LICENSE = "license"
+"""Column of clips for what a site says of their source, whose other facts the source keeps."""
 INFO_TYPE = pa.struct(
     [
         ("id", pa.string()),
@@ -157,6 +159,8 @@ def table_schema(
     learnt.append(("subtitles", SUBTITLES_TYPE))
     if not recipe.makes_clips:
         learnt.append(("info", INFO_TYPE))
+    elif recipe.download.site_info and LICENSE not in input_schema.names:
+        learnt.append((LICENSE, pa.string()))
     own = {name for name, _ in learnt}
     inputs = [field for field in input_schema if field.name not in {*HIDDEN, *own}]
     if recipe.captions_from_subtitles and "caption" not in input_schema.names:

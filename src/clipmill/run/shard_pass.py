@@ -190,13 +190,13 @@ class ShardPass:
         cuts = found.cuts if found and recipe.keeps_cuts else None
         rows = []
         for clip in found.clips if found else ():
-            row = clip_row(sample, clip, is_part=recipe.makes_parts, cuts=cuts)
+            row = clip_row(sample, worked, clip, is_part=recipe.makes_parts, cuts=cuts)
             if clip.outcome.status == "success" and clip.members:
                 try:
                     row["media"] = output.add(sample, clip.members, row)
                 except ProcessError as error:
                     clip.outcome = Outcome.of_error(error, "write")
-                    row = clip_row(sample, clip, is_part=recipe.makes_parts, cuts=cuts)
+                    row = clip_row(sample, worked, clip, is_part=recipe.makes_parts, cuts=cuts)
             rows.append(
                 {**row, "volume": output.volume, **output.cells(worked.judged.get(row["key"]))}
             )

@@ -256,7 +256,7 @@ class SourceWork:
             found = worked.clips[sample.key]
             for clip in found.clips:
                 if clip.outcome.status == "success":
-                    row = clip_row(sample, clip, is_part=is_part)
+                    row = clip_row(sample, worked, clip, is_part=is_part)
                     clips[row["key"]] = clip
                     rows.append((sample, row))
         seconds = await self._judge(path, worked, rows)

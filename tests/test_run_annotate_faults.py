@@ -1,5 +1,7 @@
 """Annotating survives kills: the columns are those of an undisturbed run."""
 
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -74,3 +76,19 @@ def test_columns_survive_random_kills_and_nothing_is_looked_at_twice_in_vain(cli
     assert len(looked) - len(wild) <= killer.kills * MEDIA_PROCESSES * ROWS_OF_A_SOURCE
     subprocess.run([*command(clips, tmp_path / "log"), "--force"], check=True, timeout=120)
     assert rows_of(clips) == wild
+
+
+def test_what_an_interrupted_run_says_is_kept_is_not_looked_at_again(clips, tmp_path):
+    log = tmp_path / "log"
+    run = subprocess.Popen(command(clips, log), stdout=subprocess.PIPE, text=True)
+    while not log.exists() or len(log.read_text().split()) < 10:
+        time.sleep(0.05)
+        assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    told, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    kept = int(re.search(r"Interrupted after (\d+) sample", told)[1])
+    looked = len(log.read_text().split())
+    assert 0 < kept <= looked
+    subprocess.run(command(clips, log), check=True, timeout=120, stdout=subprocess.DEVNULL)
+    assert len(log.read_text().split()) - looked == SOURCES * ROWS_OF_A_SOURCE - kept

@@ -72,6 +72,7 @@ class Worker:
             for task in (ticker, *self._tasks):
                 task.cancel()
             await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
+            self._report()
             await self._bench.close()
 
     def _receive(self) -> None:

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 
 from clipmill.core.errors import RunError
 from clipmill.core.libraries import ONE_THREAD
-from clipmill.run.events import Event, Fatal, ShardDone, ShardFailed
+from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor, WorkerJob
 
 _MALLOC = {"MALLOC_ARENA_MAX": "2"}
@@ -196,7 +196,18 @@ class _Crew:
             worker.send(None)
         deadline = time.monotonic() + STOP_SECONDS
         for worker in self._workers:
+            self._hear_out(worker, deadline)
             worker.end(max(0.0, deadline - time.monotonic()))
+
+    def _hear_out(self, worker: _WorkerProcess, deadline: float) -> None:
+        """Take what a worker tells until it ends, so that all that is kept is counted."""
+        try:
+            while worker.connection.poll(max(0.0, deadline - time.monotonic())):
+                event = worker.connection.recv()
+                if isinstance(event, Progress | ShardDone):
+                    self._tell(event)
+        except (EOFError, OSError):
+            return  # it has ended
 
 
 def _ending(returncode: int) -> str:

@@ -145,6 +145,12 @@ def test_a_line_tells_how_far_the_run_is():
         assert part in line
 
 
+def test_a_line_tells_what_a_run_waits_for_before_the_first_sample_is_done():
+    tally = Tally(rows=4, shards=2)
+    tally.take(Progress(Counts(), {"fetch": 0, "probe": 2, "write": 0, "disk": 0}, 0, 0))
+    assert progress_line(tally).endswith("100.0% ok | waiting for media processes")
+
+
 def test_wandb_is_told_the_recipe_without_secrets_and_is_not_asked_for_anonymity(origin, tmp_path):
     pytest.importorskip("wandb")
     (tmp_path / "list.txt").write_text(origin.url("a.mp4"))

@@ -52,6 +52,17 @@ def test_sources_that_stay_whole_and_images_are_told_of(videos, tmp_path):
     assert found.steps[-1] == "write images"
 
 
+def test_lengths_and_settings_are_told_as_they_were_given(videos, tmp_path):
+    def steps(split, **render):
+        recipe = {"source": {"path": videos}, "write": {"to": str(tmp_path / "out")}}
+        return explain(load_recipe({**recipe, "split": split, "render": render})).steps
+
+    assert steps({})[2] == "split by content: clips of any length"
+    both = steps({"min_seconds": 2, "max_seconds": 10}, crf=22)
+    assert both[2] == "split by content: clips of 2 s or longer, 10 s at the most"
+    assert both[3] == "render (crf 22)"
+
+
 def test_what_lies_on_disk_meanwhile(videos, tmp_path):
     raw = str(tmp_path / "raw")
     clipmill.download(videos, raw, quiet=True)

@@ -17,6 +17,7 @@ from clipmill.run.prepare import check_columns, check_conditions, check_recipe
 from clipmill.run.recipe import Recipe
 from clipmill.sources.base import MEDIA_COLUMN, Part, Source
 from clipmill.sources.streams import is_local
+from clipmill.steps.split.options import SplitOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,7 @@ def _steps(recipe: Recipe, *, is_here: bool) -> list[str]:
         if recipe.split.looks:
             steps.append(f"find cuts by {recipe.split.detector} and keep them; no clips")
     elif recipe.split is not None:
-        lengths = f"{float(recipe.split.min_seconds):g} s or longer"
-        if recipe.split.max_seconds is not None:
-            lengths += f", {float(recipe.split.max_seconds):g} s at the most"
-        steps.append(f"split by {recipe.split.detector}: clips of {lengths}")
+        steps.append(f"split by {recipe.split.detector}: clips of {_lengths(recipe.split)}")
     if recipe.annotate:
         names = [one if isinstance(one, str) else next(iter(one)) for one in recipe.annotate]
         steps.append(f"annotate with {', '.join(names)}")
@@ -109,12 +107,19 @@ def _steps(recipe: Recipe, *, is_here: bool) -> list[str]:
         steps.append(f"keep where {' and '.join(recipe.where)}; the others stay as dropped rows")
     if recipe.render is not None:
         given = recipe.render.model_dump(mode="json", exclude_defaults=True)
-        told = ", ".join(f"{name} {value}" for name, value in given.items())
+        shown = {name: f"{v:g}" if isinstance(v, float) else v for name, v in given.items()}
+        told = ", ".join(f"{name} {value}" for name, value in shown.items())
         steps.append(f"render ({told})" if told else "render")
     images = recipe.render is not None and recipe.render.images != "none"
     kept = ", ".join([*recipe.write.encode_formats.values(), *["images"] * images])
     steps.append("write a table of clips" if recipe.is_virtual else f"write {kept or 'a table'}")
     return steps
+
+
+def _lengths(split: SplitOptions) -> str:
+    least = f"{float(split.min_seconds):g} s or longer" if split.min_seconds else ""
+    most = "" if split.max_seconds is None else f"{float(split.max_seconds):g} s at the most"
+    return ", ".join(filter(None, (least, most))) or "any length"
 
 
 def _decodes(recipe: Recipe) -> tuple[tuple[int, int], str]:

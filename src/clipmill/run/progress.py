@@ -74,9 +74,10 @@ def progress_line(tally: Tally) -> str:
     errors = ", ".join(f"{label} {number:,}" for label, number in tally.top_errors())
     if errors:
         parts.append(errors)
-    left = tally.seconds_left()
-    if left is not None and tally.rows_done < tally.rows:
-        parts.append(f"{_duration(left)} left")
+    if tally.rows_done < tally.rows:
+        left = tally.seconds_left()
+        if left is not None:
+            parts.append(f"{_duration(left)} left")
         parts.append(f"waiting for {tally.bottleneck()}")
     return " | ".join(parts)
 

@@ -21,9 +21,9 @@ from clipmill.io.stretch import Place
 from clipmill.run.columns_job import ColumnsJob
 from clipmill.run.columns_rows import RowToSee, rows_to_see
 from clipmill.run.shard_columns import ShardColumns, write_cells
-from clipmill.run.source_work import pick_media
 from clipmill.run.staging import StagedShard, carry_on_commit
 from clipmill.run.step_crew import StepCrew
+from clipmill.run.wanted import pick_media
 from clipmill.run.workbench import Workbench
 from clipmill.steps.judge import failed
 from clipmill.steps.observe import Showing

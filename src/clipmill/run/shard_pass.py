@@ -20,8 +20,9 @@ from clipmill.run.input_rows import samples_of
 from clipmill.run.job import Job
 from clipmill.run.result_rows import clip_row, lost_row, result_row, source_row
 from clipmill.run.shard_output import ShardOutput
-from clipmill.run.source_work import SourceWork, spans_of
+from clipmill.run.source_work import SourceWork
 from clipmill.run.staging import Result, carry_on_commit
+from clipmill.run.wanted import spans_of
 from clipmill.run.workbench import Workbench
 from clipmill.run.worked import Worked
 from clipmill.sources.shard_plan import read_shard

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clipmill.core.errors import ProcessError, SampleError, ShardError
-from clipmill.core.media_names import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS
+from clipmill.core.errors import SampleError
 from clipmill.core.outcome import Outcome
-from clipmill.core.sample import MediaRef, Sample, refuse_changed
+from clipmill.core.sample import Sample, refuse_changed
 from clipmill.core.time import Span
 from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.failures import failure
 from clipmill.io.stretch import Place, file_of
 from clipmill.run.budget import Holding
-from clipmill.run.carry import Carried, CarriedRow
+from clipmill.run.carried_copies import CarriedCopies
+from clipmill.run.carry import Carried
 from clipmill.run.clip_finder import ClipFinder
 from clipmill.run.clip_maker import ClipMaker
 from clipmill.run.clips import Judged, MemberFile
-from clipmill.run.recipe import Recipe
 from clipmill.run.result_rows import clip_row, json_row, result_row
 from clipmill.run.rows import fetch_row
 from clipmill.run.source_checks import check_duration
+from clipmill.run.wanted import all_spans, files_for_clips, pick_media
 from clipmill.run.workbench import Workbench
 from clipmill.run.worked import Worked
-from clipmill.steps.split.options import SplitOptions
-from clipmill.steps.split.spans import check_count
 
 
 class SourceWork:
@@ -90,7 +88,11 @@ class SourceWork:
         async with self._bench.unprobed:
             # Not taken before: until now others have given files back.
             target = self._target = self._bench.files.take()
-            return await (self._copy(*carried, target) if carried else self._work(target))
+            if carried is None:
+                return await self._work(target)
+            async with self._bench.slots:
+                copies = CarriedCopies(self._bench.router, self._holding, self._others)
+                return await copies.take(*carried, target)
 
     async def _work(self, target: Path) -> Worked:
         worked = Worked()
@@ -134,7 +136,7 @@ class SourceWork:
         if self._bench.recipe.keep is not None:
             await self._prepare(fetched, worked, folder)
             worked.kept = replace(worked)
-            fetched.path, fetched.audio_path = _as_a_split_takes(worked.members, self._bench.recipe)
+            fetched.path, fetched.audio_path = files_for_clips(worked.members, self._bench.recipe)
             worked.members = {}
         if self._bench.recipe.makes_clips:
             await self._make_clips(fetched, worked)
@@ -143,36 +145,6 @@ class SourceWork:
             if self._bench.judge is not None:
                 rows = [(sample, result_row(sample, worked)) for sample in self._samples]
                 await self._judge(await self._with_sound(fetched), worked, rows)
-
-    async def _copy(self, carried: Carried, kept: Carried | None, target: Path) -> Worked:
-        async with self._bench.slots:
-            worked = await self._copied(carried, target, "")
-            if kept is not None:
-                worked.kept = await self._copied(kept, target, ".kept")
-        return worked
-
-    async def _copied(self, carried: Carried, target: Path, name: str) -> Worked:
-        worked = Worked(carried=carried)
-        for number, one in enumerate(carried.rows):
-            stem = target.with_name(f"{target.name}{name}.{number}")
-            worked.copied.append(await self._copy_members(one, stem))
-        return worked
-
-    async def _copy_members(self, carried: CarriedRow, stem: Path) -> dict[str, MemberFile]:
-        row = carried.row
-        found: dict[str, MemberFile] = {}
-        for ref in carried.media:
-            member = stem.with_name(f"{stem.name}.{ref.extension}")
-            self._others.add(member)
-            request = FetchRequest(url=row["url"] or "", target=member, media=ref)
-            try:
-                fetched = await self._bench.router.fetch(request, self._holding)
-            except SampleError as error:
-                raise ShardError(
-                    f"Sample {row['key']} cannot be carried over: {error}. Run clipmill verify."
-                ) from error
-            found[ref.extension] = MemberFile(member, fetched.size, fetched.sha256)
-        return found
 
     async def _fetch(self, target: Path) -> Fetched:
         first = self._samples[0]
@@ -183,7 +155,7 @@ class SourceWork:
             url=first.url or "",
             target=target,
             modalities=modalities,
-            spans=_all_spans(self._samples, recipe.split),
+            spans=all_spans(self._samples, recipe.split),
             media=main,
             in_place=recipe.only_reads_sources,
         )
@@ -276,63 +248,6 @@ class SourceWork:
             span = Span.from_row(row["span"]) if row.get("span") else None
             worked.judged[row["key"]] = Judged(row["key"], span, known)
         return await judge.judge(self._bench.pool, path, list(worked.judged.values()))
-
-
-def _as_a_split_takes(
-    members: Mapping[str, MemberFile], recipe: Recipe
-) -> tuple[Path, Path | None]:
-    """The files that clips are made of: those that a split of the kept dataset would take."""
-    refs = tuple(MediaRef(str(file.path), extension) for extension, file in members.items())
-    main, audio = pick_media(refs, recipe.modalities)
-    assert main is not None
-    return Path(main.path), None if audio is None else Path(audio.path)
-
-
-def pick_media(
-    media: tuple[MediaRef, ...], modalities: tuple[str, ...]
-) -> tuple[MediaRef | None, MediaRef | None]:
-    """The member to start from, and a separate sound track when both are wanted and there."""
-    if not media:
-        return None, None
-    sounds = [ref for ref in media if ref.extension in AUDIO_EXTENSIONS]
-    others = AUDIO_EXTENSIONS | IMAGE_EXTENSIONS
-    pictures = [ref for ref in media if ref.extension not in others]
-    if modalities == ("audio",) and sounds:
-        return sounds[0], None
-    if pictures:
-        return pictures[0], sounds[0] if sounds and "audio" in modalities else None
-    return (sounds or media)[0], None
-
-
-def spans_of(sample: Sample, split: SplitOptions | None) -> list[Span]:
-    """The spans a row asks for, those alone that are some where each becomes a clip of its own.
-
-    Raises:
-        ProcessError: one of them is not a span, or there are more than may become clips.
-    """
-    become_clips = split is not None and split.detector == "column"
-    if split is not None and become_clips:
-        check_count(len(sample.spans or ()), split)
-    found = []
-    for pair in sample.spans or ():
-        try:
-            found.append(Span.parse(pair))
-        except ValueError as error:
-            if not become_clips:
-                message = f"clip column: {error}"
-                raise ProcessError(message, error_class="invalid_span") from error
-    return found
-
-
-def _all_spans(
-    samples: list[Sample], split: SplitOptions | None
-) -> tuple[tuple[float, float], ...]:
-    """Union of the spans that rows of one source ask for; empty when any wants the whole."""
-    found = [spans_of(sample, split) for sample in samples]
-    if not all(found):
-        return ()
-    every = {(span.start_seconds, span.end_seconds) for spans in found for span in spans}
-    return tuple(sorted(every))
 
 
 def _partial_fetch(error: SampleError) -> dict[str, Any]:

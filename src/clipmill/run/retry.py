@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from clipmill.core.errors import InputError, UserError
-from clipmill.core.keys import row_of_key, shard_name
+from clipmill.core.keys import shard_name
 from clipmill.core.outcome import Counts
 from clipmill.core.redact import REDACTED
 from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.status import dataset_status
 from clipmill.io.folder import Folder
-from clipmill.io.layout import DATASET_FILE, RUN_FOLDER, STATS_SUFFIX
+from clipmill.io.layout import DATASET_FILE, RUN_FOLDER
 from clipmill.run.failed_rows import FailedRows, check_classes, check_still_same, failed_rows
 from clipmill.run.input import (
     Input,
@@ -33,6 +30,7 @@ from clipmill.run.input import (
 )
 from clipmill.run.job import Job
 from clipmill.run.kept_sources import KeptSources
+from clipmill.run.moved_out import drop_rows
 from clipmill.run.output import (
     RunLock,
     WorkersPresent,
@@ -46,7 +44,6 @@ from clipmill.run.recipe_file import load_recipe
 from clipmill.run.room import room_needed
 from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward
-from clipmill.run.stats import RowTally
 from clipmill.sources.folder import FolderSource
 from clipmill.sources.samples import parent_of
 
@@ -230,7 +227,7 @@ class _Retry:
         moved: dict[str, list[int]] = self._output.read_json(entry["moved"])
         for shard, rows in moved.items():
             if (name := shard_name(int(shard), digits)) in done:
-                _drop_rows(self._dataset, name, set(rows), digits)
+                drop_rows(self._dataset, name, set(rows), digits)
         entry["settled"] = True
         entry["rows"] = 0  # they are counted where they came from
         self._save()
@@ -300,35 +297,3 @@ def _is_same_folder(given: Input, base: Mapping[str, Any]) -> bool:
         return False
     then = [(file["url"], file["rows"]) for file in base["files"]]
     return then == [(file["url"], file["rows"]) for file in given.files]
-
-
-_TOLD = ["key", "status", "error_class", "error_message", "retryable"]
-
-
-def _drop_rows(dataset: Dataset, shard: str, rows: set[int], digits: int) -> None:
-    """Take rows without media out of a shard's tables and stats."""
-    volumes = [name for name in dataset.shards if name.partition("-")[0] == shard]
-    tally = RowTally()
-    for volume in volumes:
-        name = dataset.layout.table_name(volume)
-        assert name is not None
-        with tempfile.TemporaryDirectory() as folder:
-            draft = Path(folder) / name
-            with dataset.folder.open(name) as file:
-                _filter_parquet(pq.ParquetFile(file), draft, rows, digits, tally)
-            dataset.folder.put(draft, name)
-    stats = {**dataset.stats[shard], **tally.fields()}
-    dataset.folder.write_json(f"{shard}{STATS_SUFFIX}", stats)
-
-
-def _filter_parquet(
-    old: pq.ParquetFile, target: Path, rows: set[int], digits: int, tally: RowTally
-) -> None:
-    with pq.ParquetWriter(target, old.schema_arrow) as writer:
-        for batch in old.iter_batches():
-            known = batch.select(_TOLD).to_pylist()
-            keep = [row_of_key(row["key"], digits) not in rows for row in known]
-            for row, stays in zip(known, keep, strict=True):
-                if stays:
-                    tally.add(row)
-            writer.write_batch(batch.filter(pa.array(keep)))

@@ -91,6 +91,7 @@ def test_a_recipe_does_what_options_do(origin, write_csv, tmp_path):
         (["download", "{table}", "out", "--format", "webdatset"], "'webdataset'?\n"),
         (["download", "{table}", "out", "--encode-formats", "video=mpp4"], "--encode-formats: "),
         (["download", "{table}", "out", "--site-options", "a"], "NAME=VALUE"),
+        (["export", "{table}", "out", "--audio-channels", "3"], "must be 1 or 2 (got 3)."),
         (["retry", "out", "--media-processes", "0"], "--media-processes: must be"),
         (["status", "nowhere"], "no dataset at"),
         (["downlaod"], "download"),

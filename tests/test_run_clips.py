@@ -78,11 +78,11 @@ def sources(dataset: Path) -> list[dict]:
     return clipmill.open(dataset).sources().to_pylist()
 
 
-def fused(videos: Path, output: Path, **run) -> clipmill.Dataset:
+def fused(videos: Path, output: Path, wanted=None, **run) -> clipmill.Dataset:
     recipe = {
         "source": {"path": str(videos)},
         "steps": [{"split": {}}, {"render": EDIT}],
-        "write": {"to": str(output)},
+        "write": {"to": str(output), "encode_formats": wanted or {"video": "mp4"}},
         "run": run,
     }
     run_recipe(load_recipe(recipe), quiet=True)
@@ -158,6 +158,14 @@ def test_one_pass_makes_the_same_clips_bit_for_bit_with_one_decode(videos, clips
     columns = ["key", "source_key", "clip_index", "span", "rendered", "probe", "media"]
     there = at_once.table(columns).to_pylist()
     assert exported.table(columns).to_pylist() == [row for row in there if row["media"]]
+
+
+def test_one_pass_makes_several_files_of_a_clip_the_same_too(clips, videos, tmp_path):
+    wanted = {"video": "mp4", "audio": "m4a"}
+    clips.export(tmp_path / "exported", **EDIT, encode_formats=wanted, quiet=True)
+    fused(videos, tmp_path / "fused", wanted)
+    assert members(tmp_path / "fused") == members(tmp_path / "exported")
+    assert {Path(name).suffix for name in members(tmp_path / "fused")} == {".mp4", ".m4a"}
 
 
 def test_clips_that_do_not_fit_into_memory_are_decoded_again_and_the_same(videos, tmp_path):

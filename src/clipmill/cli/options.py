@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import yaml
@@ -122,6 +122,8 @@ def _simple_type(annotation: Any) -> Any:
         return _simple_type(typing.get_args(annotation)[0])
     if origin is tuple:
         return list[str]
+    if origin is Literal:
+        return type(typing.get_args(annotation)[0])
     if annotation in (bool, int, float):
         return annotation
     if annotation is ByteSize or not isinstance(annotation, type):

@@ -8,7 +8,7 @@ left for a second decode. The clips are the same, bit for bit, as those of ``ren
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from heapq import merge
@@ -152,11 +152,15 @@ class _Pass:
             if pieces is None:
                 clip.abandon()
                 return None
-            parts.append((_time(piece), number, piece) for piece in pieces)
+            parts.append(_timed(pieces, number))
         for _, number, piece in merge(*parts, key=lambda part: part[0]):
             clip.take(number, piece)
         return clip.finish()
 
 
-def _time(piece: Picture | Sound) -> Fraction:
-    return piece.seconds if isinstance(piece, Picture) else piece.start_seconds
+def _timed(
+    pieces: Iterable[Picture | Sound], number: int
+) -> Iterator[tuple[Fraction, int, Picture | Sound]]:
+    """Yield pieces with their times and the number of the want that they are for."""
+    for piece in pieces:
+        yield piece.seconds if isinstance(piece, Picture) else piece.start_seconds, number, piece

@@ -247,6 +247,12 @@ def test_what_is_too_large_is_not_read(target, memory):
     assert error.details["downloaded_bytes"] == 0
 
 
+def test_a_local_file_that_is_only_read_may_be_of_any_size(tmp_path, target):
+    media = member_of_a_tar(tmp_path / "00000.tar")
+    assert failure(target, media=media, max_bytes=1000).error_class == "too_large"
+    assert fetch(target, media=media, in_place=True, max_bytes=1000).size == len(VIDEO) > 1000
+
+
 def test_a_file_without_read_permission(target, memory, monkeypatch):
     def refuse(self, path, **_):
         raise PermissionError("Access Denied: key id XYZ is unknown")

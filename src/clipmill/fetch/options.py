@@ -76,7 +76,8 @@ class FetchOptions(Config):
 
     max_bytes: PositiveBytes = ByteSize(2_000_000_000)
     """Largest source, in bytes or as `2GB`. Larger ones fail as `too_large`, before they are read
-    where the server tells the size."""
+    where the server tells the size. Files of this machine that are only read, as in splitting and
+    making clips, may have any size."""
     connect_timeout_seconds: PositiveFloat = 10.0
     """Seconds to resolve the name and connect."""
     idle_timeout_seconds: PositiveFloat = 30.0

@@ -88,7 +88,9 @@ class StorageFetcher(Fetcher):
         try:
             place = request.media or self.place(request.url)
             chunks = await self.run(lambda: self.open(place, stop), effort)
-            self._check_size(chunks.size, place, effort)
+            # What is only read where it lies takes no room.
+            is_limited = chunks.local_file is None or not request.in_place
+            self._check_size(chunks.size, place, effort, is_limited=is_limited)
             if not request.modalities:
                 return self._fetched(None, request, effort, place, chunks.size)
             copied = await self.run(
@@ -183,10 +185,10 @@ class StorageFetcher(Fetcher):
                 return filesystem, inside
         return filesystem, filesystem._strip_protocol(url)
 
-    def _check_size(self, size: int, place: MediaRef, effort: Effort) -> None:
+    def _check_size(self, size: int, place: MediaRef, effort: Effort, *, is_limited: bool) -> None:
         if size == 0 and _should_be_media(place):
             raise failure("empty_body", f"{effort.final_url} holds no bytes.")
-        if size > self._options.max_bytes:
+        if is_limited and size > self._options.max_bytes:
             raise failure(
                 "too_large",
                 f"{effort.final_url} is {size} bytes, above the limit of "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clipmill.dataset.distribution import Distribution
 
 _BARS = "▁▂▃▄▅▆▇█"
+_LISTED = ("p10", "p50", "p90")
 _SHOWN = ("p1", "p10", "p50", "p90", "p99")
 
 
@@ -64,8 +65,11 @@ def command(
         }
         typer.echo(json.dumps({**told, "keep": funnel}, indent=2, ensure_ascii=False))
         return
-    for one in found:
-        _show(one)
+    if columns:
+        for one in found:
+            _show(one)
+    else:
+        _list(found)
     if kept:
         typer.echo(f"{'kept':>12} {'length':>12} {'unknown':>10}  if")
     for rule in kept:
@@ -87,6 +91,19 @@ def _show(found: Distribution) -> None:
             f"  least {found.least:.4g}  {shown}  greatest {found.greatest:.4g}  "
             f"mean {found.mean:.4g}"
         )
+
+
+def _list(found: list[Distribution]) -> None:
+    """A line for each column, where there are too many for more."""
+    width = max((len(one.column) for one in found), default=0)
+    heads = "".join(f" {name:>10}" for name in _LISTED)
+    typer.echo(f"{'column':{width}} {'values':>10}{heads}  p1 to p99")
+    for one in found:
+        told = "".join(f" {one.quantiles[name]:>10.4g}" for name in _LISTED if one.quantiles)
+        halved = [sum(pair) for pair in zip(one.histogram[::2], one.histogram[1::2], strict=True)]
+        bars = f"  {plot(halved)}" if halved else ""
+        typer.echo(f"{one.column:{width}} {one.values:>10,}{told}{bars}")
+    typer.echo("More of one: name it, such as `clipmill stats DATASET motion.mean --below 0.3`.")
 
 
 def plot(counts: list[int]) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 BINS = 40
 TOP_VALUES = 10
+COLUMNS_AT_ONCE = 8
+"""So many are read in one go: tables of more would go to disk, one by one would read anew."""
 _PLAIN = ("status", "error_class", "error_message", "seconds")
 """Fields of a column group that are not the step's."""
 _MS_PER_HOUR = 3_600_000
@@ -99,8 +101,16 @@ def distributions(dataset: Dataset, columns: Sequence[str]) -> list[Distribution
         relation = Relation(dataset, engine)
         names = list(columns) or default_columns(relation)
         paths = [measured(name, relation.schema) for name in names]
+        found = []
         with engine.cursor() as connection, told_plainly(dataset.folder.url):
-            return [_distribution(connection, relation, path) for path in paths]
+            for at in range(0, len(paths), COLUMNS_AT_ONCE):
+                part = paths[at : at + COLUMNS_AT_ONCE]
+                _read(connection, relation, part)
+                found += [
+                    _distribution(connection, number, path, type_at(relation.schema, path))
+                    for number, path in enumerate(part)
+                ]
+        return found
 
 
 def sweep(
@@ -179,29 +189,37 @@ def measured(name: str, schema: pa.Schema) -> Path:
     return path
 
 
-def _distribution(
-    connection: duckdb.DuckDBPyConnection, relation: Relation, path: Path
-) -> Distribution:
-    """Read one column into a table of its own, and describe it."""
-    kind = type_at(relation.schema, path)
-    is_list = _is_list(kind)
+def _read(connection: duckdb.DuckDBPyConnection, relation: Relation, paths: Sequence[Path]) -> None:
+    """Read columns into a table: of each its values, and the state of its cells."""
     ok, status = _success(relation)
-    is_said = path[0] in relation.groups
-    state = f"{quoted(path[0])}.status" if is_said else "'success'"
-    paths = [path, *status, *([(path[0], "status")] if is_said else [])]
-    value = ".".join(map(quoted, path))
+    told, wanted = [], [*paths, *status]
+    for number, path in enumerate(paths):
+        state = "'success'"
+        if path[0] in relation.groups:
+            state = f"{quoted(path[0])}.status"
+            wanted.append((path[0], "status"))
+        value = ".".join(map(quoted, path))
+        told.append(
+            f"{value} AS v{number}, CASE WHEN {value} IS NOT NULL THEN 'value' WHEN {state} = "
+            f"'failed' THEN 'failed' WHEN {state} IS NULL THEN 'missing' WHEN {state} = 'absent' "
+            f"THEN 'absent' ELSE 'null' END AS s{number}"
+        )
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE cells AS SELECT {value} AS value, CASE WHEN {value} IS NOT "
-        f"NULL THEN 'value' WHEN {state} = 'failed' THEN 'failed' WHEN {state} IS NULL THEN "
-        f"'missing' WHEN {state} = 'absent' THEN 'absent' ELSE 'null' END AS state "
-        f"FROM ({relation.whole(paths)}) AS {DATA} WHERE {ok}"
+        f"CREATE OR REPLACE TEMP TABLE cells AS SELECT {', '.join(told)} "
+        f"FROM ({relation.whole(wanted)}) AS {DATA} WHERE {ok}"
     )
-    counted = dict(
-        connection.execute("SELECT state, count(*) FROM cells GROUP BY ALL ORDER BY ALL").fetchall()
-    )
+
+
+def _distribution(
+    connection: duckdb.DuckDBPyConnection, number: int, path: Path, kind: pa.DataType
+) -> Distribution:
+    """Describe one of the columns that were read."""
+    counts = f"SELECT s{number}, count(*) FROM cells GROUP BY ALL ORDER BY ALL"
+    counted = dict(connection.execute(counts).fetchall())
     found = Distribution(".".join(path), sum(counted.values()), counted)
     counted.pop("value", None)
-    listed = "SELECT unnest(value) AS value FROM cells" if is_list else "SELECT value FROM cells"
+    value = f"unnest(v{number})" if _is_list(kind) else f"v{number}"
+    listed = f"SELECT {value} AS value FROM cells"
     inner = _value_type(kind)
     if not _is_number(inner):
         rows = connection.execute(
@@ -228,7 +246,7 @@ def _describe(connection: duckdb.DuckDBPyConnection, listed: str, found: Distrib
     if not found.values:
         return
     found.mean = float(f"{found.mean:.9g}")  # the order of adding up may differ
-    quantiles = [_quantile(connection, found.values, level) for level in QUANTILES]
+    quantiles = _quantiles(connection, found.values)
     found.quantiles = {
         f"p{level * 100:g}": value for level, value in zip(QUANTILES, quantiles, strict=True)
     }
@@ -243,15 +261,19 @@ def _describe(connection: duckdb.DuckDBPyConnection, listed: str, found: Distrib
         found.histogram[number] = count
 
 
-def _quantile(connection: duckdb.DuckDBPyConnection, count: int, level: float) -> float:
-    """A quantile of the sorted values, linear between neighbours."""
-    place = level * (count - 1)
-    first = int(place)
-    rows = connection.execute(
-        f"SELECT value FROM sorted WHERE rowid BETWEEN {first} AND {first + 1} ORDER BY rowid"
-    ).fetchall()
-    low, high = rows[0][0], rows[-1][0]
-    return float(low + (high - low) * (place - first))
+def _quantiles(connection: duckdb.DuckDBPyConnection, count: int) -> list[float]:
+    """Those of ``QUANTILES`` of the sorted values, linear between neighbours."""
+    places = [level * (count - 1) for level in QUANTILES]
+    asked = {min(int(place) + more, count - 1) for place in places for more in (0, 1)}
+    listed = ", ".join(map(str, sorted(asked)))
+    held = dict(
+        connection.execute(f"SELECT rowid, value FROM sorted WHERE rowid IN ({listed})").fetchall()
+    )
+    found = []
+    for place in places:
+        low, high = held[int(place)], held[min(int(place) + 1, count - 1)]
+        found.append(float(low + (high - low) * (place - int(place))))
+    return found
 
 
 def _rules(path: Path, schema: pa.Schema, sign: str, limit: float) -> Iterable[tuple[str, str]]:

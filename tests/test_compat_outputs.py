@@ -124,10 +124,8 @@ def test_clips_leave_what_is_told_of_their_source_to_the_source(origin, tmp_path
 
 
 def test_messages_are_counted_up_to_a_limit_and_classes_without_one():
-    rows = [
-        {"status": "failed_to_process", "error_class": "odd", "error_message": f"odd {number}"}
-        for number in range(MAX_MESSAGES + 9)
-    ]
+    failed = {"status": "failed_to_process", "error_class": "odd", "retryable": False}
+    rows = [{**failed, "error_message": f"odd {number}"} for number in range(MAX_MESSAGES + 9)]
     stats = shard_stats([Result([row]) for row in rows], 0.0, "", 1)
     assert len(stats["status_dict"]) == MAX_MESSAGES
     assert stats["error_classes"] == {"odd": MAX_MESSAGES + 9}

@@ -20,6 +20,7 @@ from clipmill.run import shard_columns
 from clipmill.run.clips import Clip
 from clipmill.run.recipe import Recipe
 from clipmill.run.result_rows import clip_row, json_row
+from clipmill.run.retry import retry_dataset
 from clipmill.run.rows import shard_table, table_schema
 from clipmill.run.worked import Worked
 from clipmill.sources.base import Part
@@ -288,3 +289,25 @@ def test_clips_made_as_they_are_fetched_have_the_licence_too(own, tmp_path):
     assert table["license"].to_pylist() == [own.get("license", "CC BY")]
     assert json_row(sample, row, has_captions=False)["license"] == own.get("license", "CC BY")
     assert "info" not in table.column_names
+
+
+def test_a_retry_takes_the_cells_that_the_export_took_though_others_came_since(
+    split, clips, tmp_path
+):
+    first, second = clips.shards
+    shutil.copytree(split.parent / "raw", tmp_path / "raw")
+    gone, tar = tmp_path / "gone.tar", tmp_path / "raw" / "00000.tar"
+    tar.rename(gone)
+    made = clips.export(tmp_path / "out", parent=str(tmp_path / "raw"), quiet=True)
+    assert "success" in {row["status"] for row in rows(made, "status")}
+    assert {row["status"] for row in rows(made, "status")} != {"success"}
+    gone.rename(tar)
+    later = {first: [motion(0.3), motion(0.3)], second: [motion(0.3), motion(0.3)]}
+    write_cells(clips.folder.local(), "motion-cccccc", 3, MOTION, later)
+    write_cells(clips.folder.local(), "depth-dddddd", 4, MOTION, later)
+    assert retry_dataset(str(tmp_path / "out"), every=True, quiet=True).exit_code == 0
+    found = rows(clipmill.open(tmp_path / "out"), "status", "motion_mean")
+    assert {row["status"] for row in found} == {"success"}
+    means = [row["motion_mean"] for row in found]
+    assert means == [0.5, None, pytest.approx(0.1), pytest.approx(0.9)]
+    assert "depth_mean" not in made.schema(made.shards[0]).names

@@ -1,5 +1,7 @@
 """A dataset on an object store: the same shards, resumed and verified there."""
 
+import os
+
 import pytest
 
 import clipmill
@@ -133,3 +135,24 @@ def test_a_dataset_on_an_object_store_is_queried_and_selected_there(bucket, tmp_
     s3fs.S3FileSystem().rm(f"{bucket}/asked/00001.parquet")
     with pytest.raises(InputError, match=r"00001\.parquet"):
         clipmill.open(f"{bucket}/asked").sql("select key from data")
+
+
+@pytest.mark.parametrize("layout", ["lance", "mosaicml"])
+def test_tables_with_media_inside_are_exported_there(bucket, media, tmp_path, layout):
+    paths = [str(media / f"{name}.mp4") for name in "abc"]
+    raw = clipmill.download(paths, tmp_path / "raw", allow_local_paths=True, quiet=True)
+    how = {"format": layout, "samples_per_shard": 2, "quiet": True}
+    here = raw.export(tmp_path / "here", **how)
+    made = raw.export(f"{bucket}/as-{layout}", **how)
+    keys = made.table(["key"])["key"].to_pylist()
+    expected = [here.sample(key)["mp4"] for key in keys]
+    if layout == "lance":
+        lance = pytest.importorskip("lance")
+        place = {"aws_endpoint": os.environ["AWS_ENDPOINT_URL"], "allow_http": "true"}
+        found = lance.dataset(made.folder.url_of("dataset.lance"), storage_options=place)
+        assert [blob.read() for blob in found.take_blobs("mp4", indices=[0, 1, 2])] == expected
+    else:
+        shards = made.folder.read_json("index.json")["shards"]
+        assert [shard["samples"] for shard in shards] == [2, 1]
+    assert [made.sample(key)["mp4"] for key in keys] == expected
+    assert verify_dataset(made).problems == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from clipmill.core.errors import InputError
 from clipmill.core.registry import nearest
-from clipmill.dataset.columns import AFTER, ColumnGroup, newest_groups
+from clipmill.dataset.columns import AFTER, ColumnGroup, column_groups, newest_groups
 from clipmill.io.folder import Folder
 
 NO_COLUMNS = ("none",)
@@ -64,20 +64,27 @@ class Leaf:
         return pc.struct_field(column, list(self.path[1:])) if self.path[1:] else column
 
 
-def carried_leaves(folder: Folder, asked: Sequence[str] | None) -> list[Leaf]:
-    """What is carried of the newest groups.
+def carried_leaves(
+    folder: Folder, asked: Sequence[str] | None, groups: Collection[str] | None = None
+) -> list[Leaf]:
+    """What is carried of the newest groups, or of those that were the newest.
 
     Args:
         folder: the dataset's.
         asked: steps, columns or fields; ``none`` for none. Default: every number, truth value
             and text.
+        groups: names of those that were the newest. Default: those that are now.
 
     Raises:
         InputError: there is no such column, or two would become the same file of a sample.
     """
     if asked is not None and tuple(asked) == NO_COLUMNS:
         return []
-    every = [leaf for group in newest_groups(folder).values() for leaf in _of_group(group)]
+    if groups is None:
+        found = list(newest_groups(folder).values())
+    else:
+        found = [group for group in column_groups(folder) if group.name in groups]
+    every = [leaf for group in found for leaf in _of_group(group)]
     if asked is None:
         return [leaf for leaf in every if leaf.is_plain]
     chosen: dict[str, Leaf] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,8 @@ class ChosenRows(SampleSource):
         carried: steps, columns or fields to take along, such as ``motion`` or
             ``picture.luminance``; ``none`` for none. Default: every number, truth value and text
             that the newest group of each step has.
+        groups: names of the column groups that were the newest when the rows were first taken.
+            Default: those that are now.
 
     Raises:
         InputError: the selection is empty or of samples that are gone, or there is no such column.
@@ -56,13 +58,14 @@ class ChosenRows(SampleSource):
         *,
         selection: str | None = None,
         carried: Sequence[str] | None = None,
+        groups: Collection[str] | None = None,
     ) -> None:
         super().__init__(folder, columns, parent)
         dataset = Dataset(folder)
         self._folder = dataset.folder
         self._shard_names = [self.shard_name(number) for number in range(len(self._shards))]
         self._states = {name: dataset.state(name) for name in self._shard_names}
-        self._leaves = carried_leaves(dataset.folder, carried)
+        self._leaves = carried_leaves(dataset.folder, carried, groups)
         self._weights: dict[int, npt.NDArray[np.float64]] = {}
         self.provenance: dict[str, Any] = {"columns": sorted({leaf.group for leaf in self._leaves})}
         """What of the dataset was taken, for the description of what is made of it."""

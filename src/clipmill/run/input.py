@@ -138,12 +138,19 @@ def reopen_input(recipe: Recipe, entry: Mapping[str, Any], output: Folder) -> In
         for place in entry["location"]
     ]
     location = places if len(places) > 1 else places[0]
-    return _open(recipe, location, entry["kind"], entry["location"])
+    return _open(recipe, location, entry["kind"], entry["location"], then=entry)
 
 
 def _open(
-    recipe: Recipe, given: Any, kind: str | None, location: list[str], spill: Path | None = None
+    recipe: Recipe,
+    given: Any,
+    kind: str | None,
+    location: list[str],
+    *,
+    spill: Path | None = None,
+    then: Mapping[str, Any] | None = None,
 ) -> Input:
+    """Open rows; ``then`` is what was told of them when they were opened first."""
     columns = Columns(**{name: getattr(recipe.source, name) for name in Columns.model_fields})
     source = open_source(
         given,
@@ -153,13 +160,14 @@ def _open(
         as_samples=recipe.makes_clips,
         parent=recipe.source.parent,
     )
-    if isinstance(source, SampleSource) and _chooses(recipe, source):
+    if isinstance(source, SampleSource) and _chooses(recipe, source, then):
         source = ChosenRows(
             source.place,
             columns,
             recipe.source.parent,
             selection=recipe.source.selection,
             carried=recipe.source.columns,
+            groups=then["columns"] if then else None,
         )
     elif recipe.source.selection is not None or recipe.source.columns is not None:
         raise RecipeError(
@@ -182,8 +190,10 @@ def _open(
     )
 
 
-def _chooses(recipe: Recipe, source: SampleSource) -> bool:
+def _chooses(recipe: Recipe, source: SampleSource, then: Mapping[str, Any] | None) -> bool:
     """Whether only some samples of a dataset are taken, or columns of steps come along."""
+    if then is not None:
+        return "columns" in then
     asked = recipe.source.selection is not None or recipe.source.columns is not None
     if recipe.split is not None and not asked:
         return False  # what was measured of a whole is not so of its parts

@@ -37,6 +37,8 @@ class Engine:
 
         self._scratch = tempfile.TemporaryDirectory(prefix="clipmill-")
         self.scratch = Path(self._scratch.name)
+        # Handing reads to further threads costs a sixth of a query over local files.
+        waits = folder is not None and not folder.is_local
         self.connection = duckdb.connect(
             config={
                 "memory_limit": MEMORY_LIMIT,
@@ -44,6 +46,7 @@ class Engine:
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "python_enable_replacements": "false",
+                **({} if waits else {"async_threads": "0"}),
             }
         )
         self._numbers = count()

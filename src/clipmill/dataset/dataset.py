@@ -105,8 +105,15 @@ class Dataset:
 
     def state(self, shard: str) -> str:
         """What changes whenever a shard is written anew: columns beside it are of one state."""
-        unit = shard if shard in self.stats else shard.rpartition("-")[0]
-        return fingerprint(self.stats[unit])
+        return fingerprint(self._unit_stats(shard))
+
+    def schema_name(self, shard: str) -> str | None:
+        """What tables of the same columns have in common, where the stats tell."""
+        return self._unit_stats(shard).get("schema")
+
+    def _unit_stats(self, shard: str) -> dict[str, Any]:
+        """Stats of a shard, which its volumes have together."""
+        return self.stats[shard if shard in self.stats else shard.rpartition("-")[0]]
 
     def schema(self, shard: str) -> pa.Schema:
         """Columns of one shard's table."""

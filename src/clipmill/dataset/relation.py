@@ -9,7 +9,7 @@ memory stays flat and cores have something to do.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
@@ -156,8 +156,7 @@ class Relation:
         for name in (SHARD, PLACE):
             if name in tree and name not in self.base.names:
                 selected.append(f"parse_filename(b.{_FILE}, true) AS {name}")
-        files = [self.dataset.folder.url_of(self.dataset.table_path(shard)) for shard in shards]
-        source = _read_base(files)
+        source = self._read_base(number)
         where = ""
         if guards:
             told = "Tables of column groups do not have the rows of their shards."
@@ -177,12 +176,28 @@ class Relation:
         return pa.Table.from_batches([], self.schema)
 
     def _base_schema(self, connection: duckdb.DuckDBPyConnection, number: int) -> pa.Schema:
-        files = []
-        for shard in self.chunks[number]:
-            files.append(self.dataset.folder.url_of(self.dataset.table_path(shard)))
-        source = f"read_parquet({text_list(files)}, union_by_name = true)"
+        source = (
+            f"read_parquet({text_list(self._files(self._unlike(number)))}, union_by_name = true)"
+        )
         schema = table_of(connection, f"SELECT * FROM {source} LIMIT 0").schema
         return pa.schema([field for field in schema if not holds_media(field, schema)])
+
+    def _read_base(self, number: int) -> str:
+        # Where all tables are of one schema, there is no need to compare those.
+        unites = "union_by_name = true, " if len(self._unlike(number)) > 1 else ""
+        files = text_list(self._files(self.chunks[number]))
+        return f"read_parquet({files}, {unites}file_row_number = true, filename = '{_FILE}')"
+
+    def _unlike(self, number: int) -> list[str]:
+        """Shards of a chunk whose tables may have other columns, one for each schema."""
+        found: dict[str, str] = {}
+        for shard in self.chunks[number]:
+            found.setdefault(self.dataset.schema_name(shard) or f"of {shard}", shard)
+        return list(found.values())
+
+    def _files(self, shards: Iterable[str]) -> list[str]:
+        tables = (self.dataset.table_path(shard) for shard in shards)
+        return [self.dataset.folder.url_of(table) for table in tables]
 
     def _group_fields(self, group: ColumnGroup) -> list[pa.Field[Any]]:
         return [field for field in self._group_schemas[group.name] if field.name not in _JOINED]
@@ -205,13 +220,6 @@ class Relation:
     def _first(self, group: ColumnGroup) -> str | None:
         """A shard that the group has cells of."""
         return next((shard for shard in self.dataset.shards if group.cells(shard)), None)
-
-
-def _read_base(files: Sequence[str]) -> str:
-    return (
-        f"read_parquet({text_list(list(files))}, union_by_name = true, file_row_number = true, "
-        f"filename = '{_FILE}')"
-    )
 
 
 def _chunks(dataset: Dataset) -> Iterator[list[str]]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clipmill.formats.base import CHUNK_BYTES
-from clipmill.formats.tables import COMPRESSION, ROWS_PER_GROUP
+from clipmill.formats.tables import COMPRESSION, ROWS_PER_GROUP, repeating_texts
 from clipmill.io.byte_reader import ByteReader
 from clipmill.io.tar import TarMember
 
@@ -59,7 +59,7 @@ def write_with_media(
         path,
         schema,
         compression={leaf: COMPRESSION if leaf in plain else "none" for leaf in leaves},
-        use_dictionary=plain,  # type: ignore[arg-type]  # the stubs lack the list
+        use_dictionary=repeating_texts(table),  # type: ignore[arg-type]  # the stubs lack lists
         write_statistics=plain,
     ) as writer:
         for start, end in row_groups(members, len(keys)):

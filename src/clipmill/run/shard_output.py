@@ -169,6 +169,7 @@ class ShardOutput:
             names.append(source_table(sources, files, name))
         volumes = self._volumes.current + 1
         stats = shard_stats(self.results, self._started, job.fingerprint, volumes)
+        stats["schema"] = fingerprint(str(table.schema))  # spares readers a look at every table
         (files / f"{name}{STATS_SUFFIX}").write_text(json.dumps(stats, indent=2) + "\n")
         names += self._columns.write(files, table, rows, fingerprint(stats))
         self._staging.commit(job.output, job.run, [*names, f"{name}{STATS_SUFFIX}"])

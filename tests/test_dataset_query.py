@@ -120,6 +120,27 @@ def test_tables_of_shards_may_differ(folder, monkeypatch):
     assert data.table(["key", "media.m4a.size"]).column(1).to_pylist() == [None, 2]
 
 
+def test_tables_of_one_schema_are_not_compared(folder, monkeypatch):
+    """Stats name the schema of a shard's table: one table of each is looked at."""
+    for number in range(3):
+        write_shard(folder, f"0000{number}", [{"n": number, **({"more": "x"} if number else {})}])
+        path = folder / f"0000{number}_stats.json"
+        told = {**json.loads(path.read_text()), "schema": "b" if number else "a"}
+        path.write_text(json.dumps(told))
+    looked_at = []
+    real = relation.table_of
+
+    def table_of(connection, sql):
+        looked_at.append(sql.count(".parquet'"))
+        return real(connection, sql)
+
+    monkeypatch.setattr(relation, "table_of", table_of)
+    data = clipmill.open(folder)
+    assert column(data, "more") == [None, "x", "x"]
+    assert column(data, "n") == [0, 1, 2]
+    assert looked_at == [2, 2]  # once for each query
+
+
 def test_rows_come_in_the_datasets_order_however_many_chunks_there_are(folder, monkeypatch):
     monkeypatch.setattr(relation, "CHUNK_SHARDS", 2)
     for shard in range(9):

@@ -277,3 +277,23 @@ def test_stats_and_manifest_say_what_users_of_video2dataset_expect(origin, tmp_p
     assert manifest["format_version"] == 1
     assert manifest["rows"] == 2
     assert pq.read_table(sorted((tmp_path / "out").glob("*.parquet"))).num_rows == 2
+
+
+def test_stats_name_the_schema_of_the_shards_table(origin, tmp_path):
+    """The same for all shards of one; queries need not look at every table then."""
+    urls = [origin.url("a.mp4", n=n) for n in range(4)]
+    data = clipmill.download(urls, tmp_path / "out", **{**FAST, "samples_per_shard": 2})
+    assert len(data.shards) == 2
+    assert len({data.schema_name(shard) for shard in data.shards} - {None}) == 1
+
+
+def test_numbers_and_unique_texts_are_not_kept_in_dictionaries(origin, tmp_path):
+    urls = [origin.url("a.mp4", n=n) for n in range(4)]
+    data = clipmill.download(urls, tmp_path / "out", **FAST)
+    group = pq.read_metadata(tmp_path / "out" / "00000.parquet").row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    encodings = {column.path_in_schema: column.encodings for column in columns}
+    in_dictionaries = {path for path, used in encodings.items() if "RLE_DICTIONARY" in used}
+    assert {"status", "probe.container"} <= in_dictionaries
+    assert not {"key", "uid", "url", "media.mp4.size", "probe.width"} & in_dictionaries
+    assert data.table().column("url").to_pylist() == urls

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.video.reformatter import ColorRange, Colorspace
 
 from clipmill.core.edit import Edit
 from clipmill.core.request import Frames
@@ -115,7 +116,13 @@ def encode_image(frame: Any, form: str, quality: int) -> bytes:
     context.time_base, context.options = Fraction(1, 25), options
     context.sample_aspect_ratio = Fraction(1)
     context.thread_count = 1
-    picture = frame.reformat(format=pixels, threads=1)
+    # Every reader takes a JPEG's colours for BT.601; frames may have been BT.709.
+    picture = frame.reformat(
+        format=pixels,
+        dst_colorspace=Colorspace.ITU601,
+        dst_color_range=ColorRange.JPEG,
+        threads=1,
+    )
     picture.pts = 0
     packets = [*context.encode(picture), *context.encode(None)]
     return b"".join(bytes(packet) for packet in packets)

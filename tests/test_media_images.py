@@ -6,7 +6,12 @@ from clipmill.core.sample import Subtitle
 from clipmill.demo.media import make_video
 from media_clips import numbers, render
 
-LINES = (Subtitle("en", 0.2, 0.6, "x"), Subtitle("en", 1.5, 1.9, "y"), Subtitle("de", 1.5, 3, "z"))
+LINES = (
+    Subtitle("en", 0.1, 0.3, "before"),
+    Subtitle("en", 0.2, 0.6, "x"),
+    Subtitle("en", 1.5, 1.9, "y"),
+    Subtitle("de", 1.5, 3, "z"),
+)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,26 @@ def test_images_without_a_clip(tmp_path):
     }
     assert clip.members["000.png"].path.read_bytes().startswith(b"\x89PNG")
     assert clip.probe is None
+
+
+def test_lines_that_ended_before_a_clip_give_no_image_of_it(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=2, audio=None)
+    (clip,) = render(source, [(1.2, 1.8)], tmp_path, {}, subtitles=LINES, images="subtitles")
+    assert {name: numbers(file.path) for name, file in clip.members.items()} == {"000.jpg": [15]}
+    (none,) = render(source, [(1, 1.4)], tmp_path, {}, subtitles=LINES, images="subtitles")
+    assert (none.members, none.notes) == (
+        {},
+        ("it has no image, since no subtitle lies within it",),
+    )
+
+
+def test_a_span_without_a_frame_has_no_image_and_one_without_a_key_frame_says_so(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=2, gop=7, audio=None)
+    (empty,) = render(source, [(1.02, 1.08)], tmp_path, {}, images="first")
+    assert empty.error_class == "empty_span"
+    (none,) = render(source, [(1, 1.3)], tmp_path, images="keyframes")
+    assert set(none.members) == {"mp4"}
+    assert none.notes == ("it has no image, since no key frame lies within it",)
 
 
 def test_quality_has_its_price(tmp_path):

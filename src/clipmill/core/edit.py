@@ -128,8 +128,9 @@ class Edit(Config):
         """Wanted frames per second, exactly; None for the source's own timing."""
         if self.fps is None:
             return None
-        ntsc = Fraction(round(self.fps) * 1000, 1001)
-        if round(self.fps) % 6 == 0 and abs(self.fps / float(ntsc) - 1) < _NTSC_TOLERANCE:
+        whole = round(self.fps)
+        ntsc = Fraction(whole * 1000, 1001)
+        if whole and whole % 6 == 0 and abs(self.fps / float(ntsc) - 1) < _NTSC_TOLERANCE:
             return ntsc
         return Fraction(str(self.fps))
 

@@ -100,12 +100,16 @@ def subtitles_within(lines: Iterable[Subtitle], span: Span) -> list[Subtitle]:
     return [
         replace(
             line,
-            start_seconds=max(line.start_seconds, start) - start,
-            end_seconds=min(line.end_seconds, end) - start,
+            start_seconds=_rounded(max(line.start_seconds, start) - start),
+            end_seconds=_rounded(min(line.end_seconds, end) - start),
         )
         for line in lines
         if line.start_seconds < end and line.end_seconds > start
     ]
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 6)  # a difference of two times has lost the digits after these
 
 
 def refuse_changed(place: MediaRef, sha256: str) -> None:

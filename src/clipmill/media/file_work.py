@@ -137,6 +137,8 @@ class ImageWork:
 
     def finish(self, clip: ClipWork) -> None:
         """Hand the images to their clip."""
+        if not self._writer.members:
+            clip.note("it has no image, since no key frame lies within it")
         clip.add_images(self._writer.members)
 
     def abandon(self) -> None:

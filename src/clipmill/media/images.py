@@ -12,7 +12,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from clipmill.core.edit import Edit
 from clipmill.core.request import Frames
-from clipmill.core.sample import Subtitle
+from clipmill.core.sample import Subtitle, subtitles_within
 from clipmill.core.time import Span
 from clipmill.media.facts import PreparedFile
 from clipmill.media.framing import Framing
@@ -41,8 +41,8 @@ def image_request(
     if edit.images == "keyframes":
         which = {"keyframes": True}
     elif edit.images == "subtitles":
-        starts = {max(Fraction(str(line.start_seconds)), span.start) for line in subtitles}
-        times = sorted(start - span.start for start in starts if start < span.end)
+        lines = subtitles_within(subtitles, span)
+        times = sorted({Fraction(str(line.start_seconds)) for line in lines})
         if not times:
             return None
         which = {"at": tuple(times)}

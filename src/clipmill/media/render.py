@@ -16,7 +16,7 @@ from clipmill.media.clip_work import ClipWork
 from clipmill.media.copy_clips import copy_clips, mix_clips
 from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
-from clipmill.media.file_work import FileWork, ImageWork
+from clipmill.media.file_work import FileWork, ImageWork, shown
 from clipmill.media.framing import Framing
 from clipmill.media.images import ImageWriter, image_request
 from clipmill.media.letterbox import find_letterbox
@@ -115,7 +115,7 @@ class Renderer:
         """Begin the files of a clip that are made from decoded pictures and sound."""
         try:
             clip.begin(_files(clip, self._media, self.plans, self._packets))
-            clip.begin(_images(clip, self._framing, self._edit))
+            clip.begin(_images(clip, self._media, self._framing, self._edit))
         except ProcessError as error:
             clip.fail(error)
 
@@ -133,9 +133,17 @@ def _files(
             clip.span = file.span  # what else there is of the clip follows its pictures
 
 
-def _images(clip: ClipWork, framing: Framing | None, edit: Edit) -> Iterator[ImageWork]:
-    request = framing and image_request(edit, framing, clip.span, clip.order.subtitles)
-    if framing and request and not clip.has_failed:
+def _images(
+    clip: ClipWork, media: MediaFile, framing: Framing | None, edit: Edit
+) -> Iterator[ImageWork]:
+    if framing is None or clip.has_failed:
+        return
+    assert media.frames is not None
+    shown(media.frames, clip.span, None)  # or there is nothing to take images of
+    request = image_request(edit, framing, clip.span, clip.order.subtitles)
+    if request is None:
+        clip.note("it has no image, since no subtitle lies within it")
+    else:
         images = ImageWriter(clip.folder, clip.order.name, edit)
         yield ImageWork(request, clip.span, Padding(framing), images)
 

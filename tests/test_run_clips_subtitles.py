@@ -7,6 +7,8 @@ import pytest
 
 import clipmill
 from clipmill.demo.media import paint_frame_number
+from clipmill.run.recipe_file import load_recipe
+from clipmill.run.runner import run_recipe
 
 LINES = [(1.0, 1.0, "<i>hello</i> there"), (3.0, 0.6, "second")]
 
@@ -73,4 +75,27 @@ def test_lines_follow_clips_that_are_made_by_other_rules(videos, tmp_path):
     starts = [
         [line["start_seconds"] for line in row] for row in clips.table()["subtitles"].to_pylist()
     ]
-    assert starts == [[1.0], [0.0], [0.0]]
+    assert starts == [[1.0], [-0.5], [0.0]]  # whole while virtual, cut when made
+
+
+@pytest.mark.parametrize("edit", [{}, {"precision": "copy"}])
+def test_lines_end_with_what_a_clip_holds_in_one_pass_and_in_two(videos, tmp_path, edit):
+    split = {"detector": "stride", "stride_seconds": 1.25}
+    output = {"video": "mp4"}
+    recipe = {
+        "source": {"path": str(videos)},
+        "steps": [{"split": split}, {"render": edit}],
+        "write": {"to": str(tmp_path / "once"), "encode_formats": output},
+    }
+    run_recipe(load_recipe(recipe), quiet=True)
+    raw = clipmill.download(
+        videos, tmp_path / "raw", encode_formats={"video": "original"}, quiet=True
+    )
+    clips = raw.split(tmp_path / "clips", quiet=True, **split)
+    twice = clips.export(tmp_path / "twice", encode_formats=output, quiet=True, **edit)
+    rows = twice.table(["rendered", "subtitles"]).to_pylist()
+    assert rows == clipmill.open(tmp_path / "once").table(["rendered", "subtitles"]).to_pylist()
+    held = [row["rendered"]["span"] for row in rows]
+    assert held[0]["end_seconds"] > 1.25  # the last frame is shown until the next one
+    first = held[0]["end_seconds"] - held[0]["start_seconds"]
+    assert rows[0]["subtitles"][-1]["end_seconds"] == pytest.approx(first)

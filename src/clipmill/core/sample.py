@@ -42,6 +42,15 @@ class Subtitle:
     text: str
     automatic: bool = False
 
+    def is_shown_within(self, span: Span) -> bool:
+        """Whether it is shown at some time of a span."""
+        return self.start_seconds < span.end_seconds and self.end_seconds > span.start_seconds
+
+    def timed_from(self, seconds: float) -> Subtitle:
+        """The same line, timed from another beginning."""
+        start, end = (round(t - seconds, 9) for t in (self.start_seconds, self.end_seconds))
+        return replace(self, start_seconds=start, end_seconds=end)
+
 
 @dataclass(frozen=True, slots=True)
 class KeptCut:
@@ -104,7 +113,7 @@ def subtitles_within(lines: Iterable[Subtitle], span: Span) -> list[Subtitle]:
             end_seconds=_rounded(min(line.end_seconds, end) - start),
         )
         for line in lines
-        if line.start_seconds < end and line.end_seconds > start
+        if line.is_shown_within(span)
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Want
-from clipmill.core.sample import subtitles_within
+from clipmill.core.sample import Subtitle, subtitles_within
 from clipmill.media.clip_writer import MadeFile
 from clipmill.media.decode import Picture
 from clipmill.media.facts import PreparedFile
@@ -61,6 +61,12 @@ class ClipWork:
         self._main: MadeFile | None = None
         self._notes: list[str] = []
         self._error: ProcessError | None = None
+
+    @property
+    def lines(self) -> list[Subtitle]:
+        """The subtitles that are shown within what was asked for, at times of the source."""
+        lines = self.order.subtitles
+        return [line for line in lines if line.is_shown_within(self.order.span)]
 
     @property
     def has_failed(self) -> bool:
@@ -145,7 +151,7 @@ class ClipWork:
             encoder=main.encoder if main else None,
             probe=main.probe if main else None,
             geometry=main.geometry if main else None,
-            subtitles=subtitles_within(self.order.subtitles, actual),
+            subtitles=subtitles_within(self.lines, actual),
             notes=tuple(dict.fromkeys(self._notes)),
         )
 

@@ -140,7 +140,7 @@ def _images(
         return
     assert media.frames is not None
     shown(media.frames, clip.span, None)  # or there is nothing to take images of
-    request = image_request(edit, framing, clip.span, clip.order.subtitles)
+    request = image_request(edit, framing, clip.span, clip.lines)
     if request is None:
         clip.note("it has no image, since no subtitle lies within it")
     else:

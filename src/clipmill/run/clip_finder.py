@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from clipmill.core.config import parse_config
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
-from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle, subtitles_within
+from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle
 from clipmill.core.time import Span
 from clipmill.formats.trainers.fit import clip_span
 from clipmill.io.stretch import Place, file_of
@@ -167,20 +167,16 @@ class ClipFinder:
             clip.probe = _facts_within(self.probe, clip.span)
             clip.source_media = None if self._recipe.render else places
             if clip.span is not None:
-                clip.subtitles = subtitles_within(self.lines[sample.key], clip.span)
+                # Whole, since where the files of a clip begin and end is not known yet.
+                lines = (one for one in self.lines[sample.key] if one.is_shown_within(clip.span))
+                clip.subtitles = [one.timed_from(clip.span.start_seconds) for one in lines]
 
 
 def _at_times_of_source(sample: Sample) -> list[Subtitle]:
     """The lines that a row brings; those of a clip are timed from its start."""
     if sample.span is None:
         return list(sample.subtitles)
-    start = sample.span.start_seconds
-    return [
-        replace(
-            line, start_seconds=line.start_seconds + start, end_seconds=line.end_seconds + start
-        )
-        for line in sample.subtitles
-    ]
+    return [line.timed_from(-sample.span.start_seconds) for line in sample.subtitles]
 
 
 def _zero_seconds(probe: Mapping[str, Any]) -> Fraction:

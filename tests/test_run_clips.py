@@ -155,7 +155,7 @@ def test_one_pass_makes_the_same_clips_bit_for_bit_with_one_decode(videos, clips
     first = sources(tmp_path / "fused")[0]
     assert first["decoded_seconds"] == pytest.approx(3.8)
     assert first["encoded_seconds"] == pytest.approx(3.8, abs=0.2)
-    columns = ["key", "source_key", "clip_index", "span", "rendered", "probe", "media"]
+    columns = ["key", "uid", "source_key", "clip_index", "span", "rendered", "probe", "media"]
     there = at_once.table(columns).to_pylist()
     assert exported.table(columns).to_pylist() == [row for row in there if row["media"]]
 

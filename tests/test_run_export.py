@@ -225,6 +225,24 @@ def test_an_export_is_extended_by_the_clips_that_its_parent_got_since(tmp_path):
     assert len({row["uid"] for row in found}) == 6
 
 
+def test_a_clip_has_one_uid_wherever_it_is_made_or_made_anew(tmp_path):
+    """Not the one that a row of its source's URL would have: extensions go by it."""
+    (tmp_path / "videos").mkdir()
+    make_video(tmp_path / "videos" / "0.mp4", seconds=0.4, fps=10)
+    parts = {"detector": "stride", "stride_seconds": 0.2, "min_seconds": 0.1}
+    raw = clipmill.download(tmp_path / "videos", tmp_path / "raw", quiet=True)
+    virtual = raw.split(tmp_path / "clips", quiet=True, **parts)
+    first = virtual.select("clip_index = 0", name="first").export(tmp_path / "first", quiet=True)
+    small = first.export(tmp_path / "small", short_side=64, quiet=True)
+    assert [row["uid"] for row in rows(small, "uid")] == [rows(virtual, "uid")[0]["uid"]]
+    made = virtual.export(tmp_path / "made", quiet=True)
+    assert rows(made, "uid") == rows(virtual, "uid")
+    more = made.export(tmp_path / "small", short_side=64, mode="extend", quiet=True)
+    assert sorted(row["uid"] for row in rows(more, "uid")) == sorted(
+        row["uid"] for row in rows(virtual, "uid")
+    )
+
+
 def test_an_empty_selection_or_one_of_samples_that_are_gone_is_refused(clips, tmp_path):
     with pytest.raises(InputError, match="no selection 'besst'"):
         clips.export(tmp_path / "out", selection="besst", quiet=True)

@@ -22,7 +22,7 @@ from clipmill.io.layout import RUN_FOLDER
 from clipmill.run.chosen_rows import ChosenRows
 from clipmill.run.input_rows import uid_of
 from clipmill.run.recipe import Recipe
-from clipmill.sources.base import MEDIA_COLUMN, SPAN_COLUMN, Part, Source
+from clipmill.sources.base import MEDIA_COLUMN, SPAN_COLUMN, UID_COLUMN, Part, Source
 from clipmill.sources.columns import Columns
 from clipmill.sources.open import open_source
 from clipmill.sources.samples import SampleSource
@@ -245,6 +245,6 @@ def _scan(source: Source) -> Iterator[pa.Table]:
 
 
 def _uid_prefixes(table: pa.Table) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    told = {"url", "clips", MEDIA_COLUMN, SPAN_COLUMN}
+    told = {UID_COLUMN, "url", "clips", MEDIA_COLUMN, SPAN_COLUMN}
     rows = table.select([name for name in table.column_names if name in told])
     return np.array([int(uid_of(row)[:16], 16) for row in rows.to_pylist()], dtype=np.uint64)

@@ -21,6 +21,7 @@ from clipmill.sources.base import (
     MEMBERS_COLUMN,
     SPAN_COLUMN,
     SUBTITLES_COLUMN,
+    UID_COLUMN,
 )
 
 _SPECIAL = frozenset({"url", "caption", "clips", *HIDDEN})
@@ -71,7 +72,9 @@ def samples_of(
 
 
 def uid_of(values: Mapping[str, Any]) -> str:
-    """Identity of a row, from its URL, else the file its media lie in, and what it is of that."""
+    """Identity of a row: its own, else from its URL or file, and what it is of that."""
+    if known := values.get(UID_COLUMN):
+        return str(known)
     media, spans = values.get(MEDIA_COLUMN), values.get("clips")
     source = values.get("url") or (media[0]["path"] if media else "")
     if values.get(SPAN_COLUMN):

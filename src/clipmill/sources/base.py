@@ -18,6 +18,9 @@ MEDIA_COLUMN = "_media"
 KEY_COLUMN = "_key"
 """Hidden column: key that the sample has already and is to keep."""
 
+UID_COLUMN = "_uid"
+"""Hidden column: identity that the sample has already and is to keep."""
+
 SPAN_COLUMN = "_span"
 """Hidden column: stretch of the media that the sample is, as ``core.time.Span.row`` gives it."""
 
@@ -37,6 +40,7 @@ DAMAGE_COLUMN = "_damage"
 HIDDEN = (
     MEDIA_COLUMN,
     KEY_COLUMN,
+    UID_COLUMN,
     SPAN_COLUMN,
     SUBTITLES_COLUMN,
     CUTS_COLUMN,

@@ -23,6 +23,7 @@ from clipmill.sources.base import (
     MEDIA_TYPE,
     SPAN_COLUMN,
     SUBTITLES_COLUMN,
+    UID_COLUMN,
     InputFile,
     Part,
 )
@@ -115,17 +116,17 @@ class SampleSource(ShardSource):
                 f"The sources of these clips should lie in {self._parent}, which is not there. Say "
                 "with --parent where it is now."
             )
-        return _shaped(found.empty_table(), self._parent).schema
+        return self._as_samples(found.empty_table()).schema
 
     def read(self, part: Part) -> pa.Table:
         """Samples of one part of one shard."""
         kept = self.row_numbers(part.file)
         if kept is None or not part.count:
-            return _shaped(super().read(part), self._parent)
+            return self._as_samples(super().read(part))
         wanted = kept[part.start : part.start + part.count]
         first, last = int(wanted[0]), int(wanted[-1])
         rows = super().read(Part(part.file, first, last - first + 1))
-        return _shaped(rows.take(wanted - first), self._parent)
+        return self._as_samples(rows.take(wanted - first))
 
     def row_numbers(self, file: int) -> npt.NDArray[np.int64] | None:
         """Numbers of a shard's rows that are there; None when nothing tells of failures."""
@@ -159,6 +160,14 @@ class SampleSource(ShardSource):
         with reading(table), open_parquet(table) as opened:
             rows = opened.read(columns=list(columns), use_threads=False)
         return rows if kept is None else rows.take(pa.array(kept, pa.int64()))
+
+    def _as_samples(self, rows: pa.Table) -> pa.Table:
+        """Rows without what was recorded of them, but for what they keep."""
+        shaped = _shaped(rows, self._parent)
+        # Another program's uid may be anything.
+        if self.run and "input_uid" in rows.column_names:
+            return shaped.append_column(UID_COLUMN, rows.column("input_uid"))
+        return shaped
 
     def _there(self, file: int) -> Present:
         tar = self._bare[self._numbers[file]]

@@ -4,9 +4,12 @@ from fractions import Fraction
 
 import av
 import pytest
+from av.stream import Disposition
 
 import clipmill
+from clipmill.core.sample import Subtitle
 from clipmill.demo.media import paint_frame_number
+from clipmill.media.embedded_subtitles import embedded_subtitles
 from clipmill.run.recipe_file import load_recipe
 from clipmill.run.runner import run_recipe
 
@@ -99,3 +102,23 @@ def test_lines_end_with_what_a_clip_holds_in_one_pass_and_in_two(videos, tmp_pat
     assert held[0]["end_seconds"] > 1.25  # the last frame is shown until the next one
     first = held[0]["end_seconds"] - held[0]["start_seconds"]
     assert rows[0]["subtitles"][-1]["end_seconds"] == pytest.approx(first)
+
+
+def test_of_several_streams_in_a_language_the_one_that_has_the_text_counts(tmp_path):
+    path = tmp_path / "a.mkv"
+    kinds = [
+        ("hdmv_pgs_subtitle", Disposition(0), b"a picture"),
+        ("subrip", Disposition.forced, b"(foreign)"),
+        ("subrip", Disposition(0), b"hello"),
+    ]
+    with av.open(str(path), "w") as writer:
+        writer.add_stream("libx264", rate=10)
+        for codec, flags, _ in kinds:
+            stream = writer.add_mux_stream(codec)
+            stream.metadata["language"], stream.disposition = "eng", flags
+        for stream, (*_, text) in zip(writer.streams.subtitles, kinds, strict=True):
+            packet = av.Packet(text)
+            packet.stream, packet.time_base = stream, Fraction(1, 1000)
+            packet.pts, packet.dts, packet.duration = 1000, 1000, 500
+            writer.mux(packet)
+    assert embedded_subtitles(path, Fraction(0)) == [Subtitle("eng", 1.0, 1.5, "hello")]

@@ -3,7 +3,7 @@
 import pytest
 
 from clipmill.core.sample import Subtitle
-from clipmill.media.subtitles import parse_subtitles
+from clipmill.media.subtitles import parse_subtitles, plain_line
 
 
 def lines(data: str, extension: str) -> list[tuple[float, float, str]]:
@@ -75,6 +75,21 @@ def test_srt_with_windows_newlines_and_position_tags():
         "2\r\n00:00:03,000 --> 00:00:04,250\r\nCaf\u00e9\r\n"
     )
     assert lines(text, "srt") == [(1.5, 3.0, "Up here"), (3.0, 4.25, "Caf\u00e9")]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
+        ("I <3 <b>you</b> &gt; all", "I <3 you > all"),
+        ("one<br/>two", "one two"),
+        (r"{\i1}Hello,{\i0} with\Nnext\hrow", "Hello, with next row"),
+        (r"{\an8\p1}m 0 0 l 100 0{\p0}a shape was drawn", "a shape was drawn"),
+        (r"{\pos(1,2)}m 0 is text", "m 0 is text"),
+    ],
+)
+def test_what_is_no_mark_of_style_is_text(written, shown):
+    assert plain_line(written) == shown
 
 
 def test_srt_in_an_old_code_page_is_read():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from av.stream import Disposition
+
 from clipmill.core.sample import Subtitle
 from clipmill.io.stretch import Place
 from clipmill.media.pulse import beat
@@ -17,7 +19,8 @@ _UNKNOWN_LANGUAGE = "und"
 def embedded_subtitles(path: Place, zero_seconds: Fraction) -> list[Subtitle]:
     """The lines of a file's text subtitles, in order of time, language by language.
 
-    Of several streams in one language the first is taken; pictures of text are left out.
+    Of several streams in one language the first is taken, before those that show foreign words
+    alone (forced); pictures of text are left out.
 
     Args:
         path: a local media file.
@@ -28,9 +31,9 @@ def embedded_subtitles(path: Place, zero_seconds: Fraction) -> list[Subtitle]:
     """
     with open_media(path) as container:
         chosen: dict[str, Any] = {}
-        for stream in container.streams.subtitles:
-            if stream.codec_context is not None:
-                chosen.setdefault(stream.language or _UNKNOWN_LANGUAGE, stream)
+        texts = [one for one in container.streams.subtitles if _is_text(one)]
+        for stream in sorted(texts, key=lambda one: bool(one.disposition & Disposition.forced)):
+            chosen.setdefault(stream.language or _UNKNOWN_LANGUAGE, stream)
         if not chosen:
             return []
         languages = {stream.index: language for language, stream in chosen.items()}
@@ -46,6 +49,10 @@ def embedded_subtitles(path: Place, zero_seconds: Fraction) -> list[Subtitle]:
         for found in lines.values()
         for line in sorted(found, key=lambda one: (one.start_seconds, one.end_seconds))
     ]
+
+
+def _is_text(stream: Any) -> bool:
+    return stream.codec_context is not None and stream.codec_context.codec.text_sub
 
 
 def _lines_of(packet: Any, language: str, zero_seconds: Fraction) -> list[Subtitle]:

@@ -14,7 +14,10 @@ from clipmill.core.sample import Subtitle
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
 _ARROW = re.compile(rf"^\s*{_CLOCK}\s*-->\s*{_CLOCK}")
 _INLINE_TIME = re.compile(r"<(?:\d+:)?\d{1,2}:\d{1,2}\.\d+>")
-_TAG = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
+# Of ASS: shapes to draw, and marks of breaks and of spaces that do not break.
+_DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?=\{[^{}]*\\p0|$)")
+_BREAK = re.compile(r"\\[Nh]|<br\s*/?>", re.IGNORECASE)
 _NOT_CUES = ("NOTE", "STYLE", "REGION")
 
 # Rolling captions repeat a line after a blink of about 10 ms; a pause longer than this is speech.
@@ -97,7 +100,8 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
 
 def plain_line(text: str) -> str:
     """A subtitle's text without marks of style, on one line."""
-    return " ".join(html.unescape(_TAG.sub("", text.replace("\\N", " "))).split())
+    shown = _TAG.sub("", _BREAK.sub(" ", _DRAWING.sub("", text)))
+    return " ".join(html.unescape(shown).split())
 
 
 def _plain(lines: list[str]) -> list[str]:

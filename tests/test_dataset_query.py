@@ -54,6 +54,20 @@ def test_no_number_counts_as_unknown(folder):
     assert column(data, "score > 0.5") == [None, True, None]
 
 
+def test_what_a_condition_works_out_is_unknown_where_it_is_no_number(folder):
+    write_shard(folder, "00000", [{"a": 0.0, "b": 0.0}, {"a": 4.0, "b": 1.0}, {"a": 1.0, "b": 9.0}])
+    data = clipmill.open(folder)
+    found = data.select("a / b > 3 and sqrt(a - 1) > 1")
+    assert found.keys() == ["000001"]
+    ratio, root = found.funnel[1:]
+    assert (ratio["condition"], ratio["unknown"]["rows"]) == ("(a / b) > 3", 1)
+    assert (root["condition"], root["unknown"]["rows"]) == ("sqrt((a - 1)) > 1", 1)
+    assert data.select("not (a / b < 3)").keys() == ["000001"]
+    ordered = data.select("true", order="a / b desc", weight="coalesce(a / b, 0.5)")
+    assert ordered.keys() == ["000001", "000002", "000000"]
+    assert ordered.weights() == pytest.approx([4, 1 / 9, 0.5])
+
+
 def test_a_shard_that_a_step_has_not_seen_is_not_computed(folder):
     data = make_dataset(folder)
     write_shard(folder, "00002", [{"caption": "new"}])

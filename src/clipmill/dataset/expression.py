@@ -12,7 +12,15 @@ from clipmill.core.errors import UserError
 from clipmill.dataset.engine import Engine, name_a_field, table_of, told_plainly, try_out
 from clipmill.dataset.projection import projection, tree_of
 from clipmill.dataset.resolve import Path, resolve
-from clipmill.dataset.sql_tree import DATA, Node, Ordering, Parser, column_refs, conjuncts
+from clipmill.dataset.sql_tree import (
+    DATA,
+    Node,
+    Ordering,
+    Parser,
+    calls,
+    column_refs,
+    conjuncts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +59,25 @@ def parse_condition(text: str, schema: pa.Schema) -> Expression:
         raise UserError(f"{text!r} is no condition: it gives a struct. {fields}")
     if kind != pa.bool_() and not pa.types.is_null(kind):
         raise UserError(f"{text!r} is no condition: it gives a value of type {kind}. Compare it.")
+    labels = [_label(parser().sql(part)) for part in conjuncts(node)]
+    _make_nan_unknown(node, schema)
     pieces = [_expression(part, text, schema) for part in conjuncts(node)]
-    parts = tuple(Expression(_label(one.sql), one.sql, one.columns) for one in pieces)
-    if len(parts) == 1:
-        parts = (Expression(text.strip(), whole.sql, whole.columns),)
-    return Expression(text, whole.sql, whole.columns, parts)
+    if len(pieces) == 1:
+        labels = [text.strip()]
+    parts = tuple(
+        Expression(label, one.sql, one.columns) for label, one in zip(labels, pieces, strict=True)
+    )
+    return Expression(text, parser().sql(node), whole.columns, parts)
 
 
 def parse_value(text: str, schema: pa.Schema) -> Expression:
-    """A value such as ``1 / motion.mean``; arguments and errors as of a condition."""
-    value = _expression(parser().value(text), text, schema)
-    _type_of(value, text, schema)
-    return value
+    """A number such as ``1 / motion.mean``; arguments and errors as of a condition."""
+    node = parser().value(text)
+    kind = _type_of(_expression(node, text, schema), text, schema)
+    if not (pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)):
+        raise UserError(f"{text!r} is no number: it gives a value of type {kind}.")
+    _make_nan_unknown(node, schema)
+    return _expression(node, text, schema)
 
 
 def parse_order(text: str, schema: pa.Schema) -> list[tuple[Expression, str]]:
@@ -71,10 +86,11 @@ def parse_order(text: str, schema: pa.Schema) -> list[tuple[Expression, str]]:
     Arguments and errors as of a condition.
     """
     parts: list[Ordering] = parser().order(text)
-    found = [(_expression(part.node, text, schema), part.direction) for part in parts]
-    for expression, _ in found:
+    for part in parts:
+        expression = _expression(part.node, text, schema)
         _type_of(expression, expression.sql, schema)
-    return found
+        _make_nan_unknown(part.node, schema)
+    return [(_expression(part.node, text, schema), part.direction) for part in parts]
 
 
 def evaluate(expression: Expression, table: pa.Table) -> list[bool | None]:
@@ -111,6 +127,30 @@ def _type_of(expression: Expression, text: str, schema: pa.Schema) -> pa.DataTyp
         try_out(engine.connection, bound)
         kind: pa.DataType = table_of(engine.connection, bound).schema.field(0).type
         return kind
+
+
+def _make_nan_unknown(node: Node, schema: pa.Schema) -> None:
+    """Make what is worked out unknown where it is no number, as 0 / 0, as it is in columns.
+
+    To DuckDB, NaN is a number above all others, so that ``sqrt(-1) > 1`` would pass.
+
+    Args:
+        node: of an expression that was bound; changed in place.
+        schema: columns of the rows.
+    """
+    found = list(calls(node))
+    if not found:
+        return
+    with Engine() as engine, told_plainly():
+        engine.add(DATA, pa.Table.from_batches([], schema))
+        listed = (f"{parser().sql(call)} AS c{number}" for number, call in enumerate(found))
+        kinds = table_of(engine.connection, f"SELECT {', '.join(listed)} FROM {DATA}").schema
+    for call, kind in zip(found, kinds, strict=True):
+        if pa.types.is_floating(kind.type):
+            known = parser().value("nullif(0, 'nan'::DOUBLE)")
+            known["arguments"][0]["expression"] = dict(call)
+            call.clear()
+            call.update(known)
 
 
 def _values(sql: str, columns: Sequence[Path], table: pa.Table) -> list[bool | None]:

@@ -140,6 +140,18 @@ def column_refs(node: Any, bound: frozenset[str] = frozenset()) -> Iterator[Colu
         yield from column_refs(part, bound)
 
 
+def calls(node: Any) -> Iterator[Node]:
+    """Functions and operators that a tree calls, those within its lambdas left out."""
+    if isinstance(node, list):
+        for part in node:
+            yield from calls(part)
+    elif isinstance(node, dict) and node.get("class") != "LAMBDA":
+        if node.get("class") == "FUNCTION":
+            yield node
+        for part in list(node.values()):
+            yield from calls(part)
+
+
 def conjuncts(node: Node) -> list[Node]:
     """The conditions that a condition joins by AND."""
     if node.get("type") != "CONJUNCTION_AND":

@@ -5,6 +5,7 @@ import pytest
 from clipmill.core.words import (
     as_keywords,
     as_options,
+    as_shown,
     counted,
     duration_text,
     hours_text,
@@ -55,3 +56,9 @@ def test_lengths_are_told_in_the_unit_that_suits_them():
 
 def test_one_is_singular():
     assert [counted(n, "shard") for n in (0, 1, 2000)] == ["0 shards", "1 shard", "2,000 shards"]
+
+
+def test_a_text_of_the_data_gives_a_terminal_no_orders():
+    assert as_shown("two\nlines\r\x1b[2Jgone\u2028") == r"two\nlines\r\x1b[2Jgone\u2028"
+    assert as_shown("\N{CAT} \\n 猫") == "\N{CAT} \\n 猫"
+    assert as_shown("abcdef", longest=3) == "abc..."

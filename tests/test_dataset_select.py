@@ -2,6 +2,7 @@
 
 import errno
 import json
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +11,7 @@ import clipmill
 from clipmill.cli.main import app, guarded
 from clipmill.core.errors import OutputError, UserError
 from clipmill.dataset.distribution import distributions, sweep
-from select_data import MOTION, make_dataset, motion, write_cells, write_shard
+from select_data import MOTION, NAN, make_dataset, motion, write_cells, write_shard
 
 CONDITION = "motion.mean > 0.15 and picture.black_share.mean < 0.1 and probe.duration_seconds > 2"
 
@@ -121,6 +122,8 @@ def test_a_whole_query_selects_what_it_names(data):
         ("select url from data", "no column 'key'"),
         ("select 'x' as key from data", "of no sample"),
         ("select null as key from data", "of no sample"),
+        ("select key, -1 as weight from data", "'weight' gives 6 rows no weight of 0 or more"),
+        ("select key, motion.mean as weight from data", "'weight' gives 3 rows no weight"),
     ):
         with pytest.raises(UserError, match=told):
             data.select(query)
@@ -172,9 +175,13 @@ def test_a_selection_knows_what_it_was_taken_from(data, tmp_path):
     [
         ({"limt": 3}, "Did you mean 'limit'"),
         ({"limit": -1}, "at least 0"),
+        ({"limit": 2.5}, "whole number"),
         ({"per_source": 0}, "at least 1"),
         ({"sample": 0}, "share between 0 and 1"),
         ({"sample": 1.5}, "share between 0 and 1"),
+        ({"sample": NAN}, "share between 0 and 1"),
+        ({"sample": float("inf")}, "share between 0 and 1"),
+        ({"weight": "caption"}, "'caption' is no number: it gives a value of type string"),
         ({"order": "motion.mena"}, r"motion\.mean"),
         ({"weight": "motion.mena"}, r"motion\.mean"),
         ({"name": "../x"}, "name of a selection"),
@@ -236,6 +243,10 @@ def test_the_commands_select_list_and_show(data, capsys):
     )
     assert guarded(lambda: app(["select", folder, "best", "true"])) == 2
     assert "--overwrite" in capsys.readouterr().err
+    write_shard(Path(folder), "00001", [{"caption": "new"}])
+    for call in (["select", folder], ["select", folder, "best"]):
+        assert guarded(lambda call=call: app(call)) == 0
+        assert "1 shard changed since" in capsys.readouterr().out
 
 
 def test_the_command_stats_shows_distributions_and_thresholds(data, capsys):
@@ -250,6 +261,11 @@ def test_the_command_stats_shows_distributions_and_thresholds(data, capsys):
     found = json.loads(capsys.readouterr().out)
     assert [rule["rows"] for rule in found["thresholds"]] == [1, 2, 2, 2]
     assert guarded(lambda: app(["stats", folder, "--below", "1"])) == 2
+    assert guarded(lambda: app(["stats", folder, "motion.mean", "--below", "nan"])) == 2
+    assert "finite numbers" in capsys.readouterr().err
+    write_shard(Path(folder), "00000", [{"caption": "a\n\x1b[2Jb"}])
+    assert guarded(lambda: app(["stats", folder, "caption"])) == 0
+    assert r"1 x a\n\x1b[2Jb" in capsys.readouterr().out
     assert guarded(lambda: app(["stats", folder, "probe"])) == 2
     assert "probe.width" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipmill.cli.options import AsJson, Debug
-from clipmill.core.words import hours_text
+from clipmill.core.words import counted, hours_text
 
 if TYPE_CHECKING:
     from clipmill.dataset.selection import Selection
@@ -83,7 +83,7 @@ def _list(selections: list[Selection], *, as_json: bool) -> None:
         typer.echo("No selections yet.")
     for found in selections:
         changed = found.changed_shards()
-        note = f"  ({len(changed):,} shards changed since)" if changed else ""
+        note = f"  ({counted(len(changed), 'shard')} changed since)" if changed else ""
         typer.echo(f"{found.name:20} {len(found):>12,} rows  {found.facts['query']}{note}")
 
 
@@ -104,6 +104,11 @@ def _show(found: Selection) -> None:
     typer.echo(f"  {facts['query']}")
     for line in funnel_lines(facts["funnel"]):
         typer.echo(f"  {line}")
+    if changed := found.changed_shards():
+        typer.echo(
+            f"{counted(len(changed), 'shard')} changed since it was made: select again with "
+            "--overwrite to have them looked at."
+        )
 
 
 def funnel_lines(funnel: list[Mapping[str, Any]]) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipmill.cli.options import AsJson, Debug
 from clipmill.core.errors import UserError
-from clipmill.core.words import hours_text
+from clipmill.core.words import as_shown, hours_text
 
 if TYPE_CHECKING:
     from clipmill.dataset.distribution import Distribution
@@ -54,6 +55,8 @@ def command(
 
     if (below or above) and not columns:
         raise UserError("--below and --above need a column: `clipmill stats DATASET COLUMN ...`.")
+    if not all(map(math.isfinite, [*(below or []), *(above or [])])):
+        raise UserError("--below and --above must be finite numbers.")
     data = Dataset(dataset)
     found = distributions(data, columns or []) if columns or not keep else []
     kept = sweep(data, columns or [], below or [], above or []) if below or above else []
@@ -83,7 +86,7 @@ def _show(found: Distribution) -> None:
     unknown = "".join(f", {number:,} {cause}" for cause, number in found.unknown.items())
     typer.echo(f"{found.column}: {found.values:,} values in {found.rows:,} rows{unknown}")
     for value, number in found.top:
-        typer.echo(f"  {number:>12,} x {value}")
+        typer.echo(f"  {number:>12,} x {as_shown(value)}")
     if found.quantiles:
         shown = "  ".join(f"{name} {found.quantiles[name]:.4g}" for name in _SHOWN)
         typer.echo(f"  {plot(found.histogram)}")

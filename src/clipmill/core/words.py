@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 from typing import Literal
 
@@ -13,6 +14,8 @@ Place = tuple[str, str]
 """Section and name of a setting."""
 
 _OPTION = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
+_UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of control characters, lone surrogates, and separators of lines."""
 _MODES = ("resume", "overwrite", "extend")
 
 
@@ -59,6 +62,19 @@ def as_keywords(message: str, places: Collection[Place]) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: ``1 shard``, ``2,000 shards``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def as_shown(text: str, longest: int = 200) -> str:
+    """A text of the data as a terminal may show it: on one line, and without orders to it.
+
+    Args:
+        text: from anywhere.
+        longest: letters after which it is cut.
+    """
+    cut = text if len(text) <= longest else f"{text[:longest]}..."
+    return "".join(
+        repr(letter)[1:-1] if unicodedata.category(letter) in _UNSHOWN else letter for letter in cut
+    )
 
 
 def duration_text(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -53,16 +54,22 @@ class Options:
     def __post_init__(self) -> None:
         for name, least in (("per_source", 1), ("limit", 0)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(f"--{name.replace('_', '-')} must be at least {least}.")
-        if self.sample is not None and (
-            self.sample <= 0 or (self.sample > 1 and self.sample != int(self.sample))
-        ):
+            if value is None:
+                continue
+            if not isinstance(value, Integral) or int(value) < least:
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(f"{option} must be a whole number of at least {least}.")
+        sample = 1.0 if self.sample is None else float(self.sample)
+        if not (0 < sample <= 1 or (sample > 1 and sample.is_integer())):
             raise UserError("--sample must be a number of rows, or a share between 0 and 1.")
 
     def dump(self) -> dict[str, Any]:
         """Those that were given."""
-        given = {name: value for name, value in asdict(self).items() if value is not None}
+        given = {
+            name: int(value) if isinstance(value, Integral) else value  # NumPy's are no JSON
+            for name, value in asdict(self).items()
+            if value is not None
+        }
         if self.sample is None:
             given.pop("seed")
         return given
@@ -224,14 +231,28 @@ class Choice:
         found = rows.select(["key", "shard", "weight"])
         with self.relation.engine.cursor() as connection, told_plainly():
             self.relation.engine.add("chosen", found)
-            wrong = f"SELECT count(*), any_value(key) FROM chosen WHERE {_UNKNOWN_WEIGHT}"
-            count, key = row_of(connection, wrong)
-        if count:
-            raise UserError(
-                f"--weight {self.weight.text!r} gives {counted(count, 'row')} no weight of 0 or "
-                f"more, such as sample {key}. coalesce(..., 0) gives one to what is unknown."
-            )
+            check_weights(connection, "chosen", f"--weight {self.weight.text!r}")
         return found
+
+
+def check_weights(connection: duckdb.DuckDBPyConnection, table: str, source: str) -> None:
+    """Refuse rows that cannot be drawn by their weight.
+
+    Args:
+        connection: that knows the table, which has ``key`` and ``weight``.
+        table: its name.
+        source: what gave the weights, for the message.
+
+    Raises:
+        UserError: a weight is negative, infinite or unknown.
+    """
+    wrong = f"SELECT count(*), any_value(key) FROM {table} WHERE {_UNKNOWN_WEIGHT}"
+    count, key = row_of(connection, wrong)
+    if count:
+        raise UserError(
+            f"{source} gives {counted(count, 'row')} no weight of 0 or more, such as sample {key}. "
+            "coalesce(..., 0) gives one to what is unknown."
+        )
 
 
 def _amount(connection: duckdb.DuckDBPyConnection, table: str) -> Amount:

@@ -12,7 +12,7 @@ from clipmill.core.config import fingerprint
 from clipmill.core.errors import UserError
 from clipmill.core.words import counted
 from clipmill.dataset.ask import asked
-from clipmill.dataset.choose import Choice, Options
+from clipmill.dataset.choose import Choice, Options, check_weights
 from clipmill.dataset.engine import Engine, row_of
 from clipmill.dataset.funnel import Amount, Funnel, length_ms
 from clipmill.dataset.relation import PLACE, SHARD, Relation
@@ -134,6 +134,8 @@ class _Queried(_Chosen):
                 f"ORDER BY {'min(a.rowid), ' if is_ordered else ''}min(p.rowid)"
             )
             self._check(connection)
+            if "weight" in names:
+                check_weights(connection, "found", "The query's column 'weight'")
             yield no_rows(weighted="weight" in names)
             listed = "key, shard, weight" if "weight" in names else "key, shard"
             for batch in connection.sql(

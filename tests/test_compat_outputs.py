@@ -141,6 +141,9 @@ def test_a_line_tells_how_far_the_run_is():
     line = progress_line(tally)
     for part in ("0/2 shards", "3/4 samples", "66.7% ok", "dns 1", "waiting for network"):
         assert part in line
+    assert "MB/s" not in line  # what lies on a disk is not downloaded
+    tally.take(Progress(Counts(count=1, successes=1, bytes_downloaded=10**9), {}, 1, 0))
+    assert "MB/s" in progress_line(tally)
 
 
 def test_a_line_tells_what_a_run_waits_for_before_the_first_sample_is_done():

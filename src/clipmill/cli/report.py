@@ -157,9 +157,11 @@ def _whole_dataset(folder: str, *, worked: bool, retried: bool) -> list[str]:
 def _work(report: RunReport) -> list[str]:
     counts = report.counts
     seconds = max(report.seconds, 1e-3)
+    rates = [f"{counts.count / seconds:,.1f}/s"]
+    if counts.bytes_downloaded:
+        rates.append(f"{counts.bytes_downloaded / seconds / 1e6:,.1f} MB/s")
     return [
-        f"{counted(counts.count, 'sample')} in {report.seconds:,.1f} s "
-        f"({counts.count / seconds:,.1f}/s, {counts.bytes_downloaded / seconds / 1e6:,.1f} MB/s): "
+        f"{counted(counts.count, 'sample')} in {report.seconds:,.1f} s ({', '.join(rates)}): "
         f"{counts.successes:,} succeeded, {counts.failed:,} failed{_dropped(counts.dropped)}.",
         _done(report),
         *_by_number(counts.error_classes),

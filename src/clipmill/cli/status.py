@@ -35,7 +35,8 @@ def command(
     if status.dropped:
         why = ", ".join(f"{label} {number:,}" for label, number in status.drop_reasons.items())
         typer.echo(f"  dropped    {status.dropped:,}" + (f" ({why})" if why else ""))
-    typer.echo(f"  downloaded {status.bytes_downloaded / 1e6:,.1f} MB")
+    if status.bytes_downloaded:
+        typer.echo(f"  downloaded {status.bytes_downloaded / 1e6:,.1f} MB")
     _list("failures by class", status.error_classes.items())
     _list("most frequent messages", status.top_messages)
     _list("why rows were dropped", status.top_drop_messages)

@@ -68,7 +68,7 @@ def progress_line(tally: Tally) -> str:
         f"{tally.shards_done}/{tally.shards} shards",
         f"{tally.rows_done:,}/{tally.rows:,} samples",
         f"{rows:,.1f}/s",
-        f"{size / 1e6:,.1f} MB/s",
+        *([f"{size / 1e6:,.1f} MB/s"] if tally.counts.bytes_downloaded else []),
         f"{tally.success_share:.1%} ok",
     ]
     errors = ", ".join(f"{label} {number:,}" for label, number in tally.top_errors())

@@ -12,8 +12,9 @@ from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
 from clipmill.run.explain import explain
 from clipmill.run.recipe_file import load_recipe
-from clipmill.run.runner import RunReport, run_recipe
+from clipmill.run.runner import run_recipe
 from clipmill.run.source_spec import SourceSpec
+from clipmill.run.work import RunReport
 
 EDIT = {"short_side": 48, "fps": 10}
 SPLIT = {"detector": "stride", "stride_seconds": 1}

@@ -11,10 +11,11 @@ from clipmill.core.config import parse_config
 from clipmill.core.errors import RunError, UserError
 from clipmill.core.words import as_keywords, counted
 from clipmill.dataset import dataset, selection
-from clipmill.run.prepare import Mode
+from clipmill.run.existing import Mode
 from clipmill.run.recipe import Recipe
-from clipmill.run.runner import RunReport, run_recipe
+from clipmill.run.runner import run_recipe
 from clipmill.run.settings import SECTIONS, gather
+from clipmill.run.work import RunReport
 
 if TYPE_CHECKING:
     from clipmill.dataset.load.loader import Loader

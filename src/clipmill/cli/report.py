@@ -15,8 +15,8 @@ from clipmill.core.words import counted
 
 if TYPE_CHECKING:
     from clipmill.dataset.status import DatasetStatus
-    from clipmill.run.prepare import Mode
-    from clipmill.run.runner import RunReport
+    from clipmill.run.existing import Mode
+    from clipmill.run.work import RunReport
 
 MESSAGES = 3
 """Messages of failed rows that a report shows."""

@@ -25,7 +25,7 @@ from clipmill.run.recipe_file import load_recipe
 from clipmill.sources.paths import is_folder
 
 if TYPE_CHECKING:
-    from clipmill.run.prepare import Mode
+    from clipmill.run.existing import Mode
 
 MODES: dict[str, Mode] = {"incremental": "auto", "overwrite": "overwrite", "extend": "extend"}
 _SITE_METADATA = "config reading.yt_args.yt_metadata_args"

@@ -10,6 +10,7 @@ from typing import Any
 from clipmill.core.errors import OutputError
 from clipmill.io.folder import Folder
 from clipmill.io.layout import DATASET_FILE, RUN_FOLDER
+from clipmill.run.existing import check_output
 from clipmill.run.input import plan_name
 from clipmill.run.job import Job
 from clipmill.run.output import (
@@ -21,7 +22,6 @@ from clipmill.run.output import (
     make_scratch,
     scratch_folder,
 )
-from clipmill.run.prepare import check_output
 from clipmill.run.recipe import Recipe
 from clipmill.run.staging import roll_forward
 

@@ -42,8 +42,8 @@ from clipmill.run.output import (
 from clipmill.run.recipe import Recipe
 from clipmill.run.recipe_file import load_recipe
 from clipmill.run.room import room_needed
-from clipmill.run.runner import RunReport, work
 from clipmill.run.staging import roll_forward
+from clipmill.run.work import RunReport, work
 from clipmill.sources.folder import FolderSource
 from clipmill.sources.samples import parent_of
 

@@ -190,7 +190,7 @@ def _video_file(traits: Traits, edit: Edit, wanted: str, letterbox: Box | None) 
     copies = copies and container_of(extension).holds_audio(traits.sound_codec)
     if traits.sound_rate and edit.audio_codec != "none" and not copies:
         sound = choose_sound(edit, extension, traits.sound_rate, traits.channels, traits.layout)
-    notes = (coding.note,) if coding.note else ()
+    notes = tuple(note for note in (coding.note, sound and sound.note) if note)
     return FilePlan(extension, pictures, sound, copies, traits.language, notes)
 
 
@@ -203,4 +203,5 @@ def _audio_file(traits: Traits, edit: Edit, wanted: str, *, beside: bool) -> Fil
     if beside and not holds_sound(edit, extension):
         edit = edit.model_copy(update={"audio_codec": None})  # it was meant for the video
     sound = choose_sound(edit, extension, traits.sound_rate, traits.channels, traits.layout)
-    return FilePlan(extension, None, sound, language=traits.language)
+    notes = (sound.note,) if sound.note else ()
+    return FilePlan(extension, None, sound, language=traits.language, notes=notes)

@@ -49,12 +49,14 @@ _PRESETS: dict[str, tuple[str, ...]] = {
 }
 """Speeds that encoders know; those of hardware have names of their own."""
 _AUDIO_BIT_RATE = {"aac": 192_000, "libmp3lame": 192_000, "libopus": 160_000}
-_MAX_CHANNELS = {"libmp3lame": 2}
+_USUAL_LAYOUTS = ("", "mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
+"""What so many channels are taken for whose file does not say how they are arranged."""
 X264_REPEATABLE = "cpu-independent=1"
 """Without it x264 takes code for wide registers that reads memory it never wrote, and no two runs
 agree; with it processors agree as well. It costs 1 %."""
 _PROOF_FRAMES = 4
 _PROOF_SIZE = (320, 192)
+_PROOF_SOUND_RATE = 48_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ class SoundCoding:
         encoder: libav's name of the encoder.
         rate: samples per second, in Hz.
         channels: how many.
-        layout: libav's name of their arrangement as they come in, such as ``stereo``.
+        layout: libav's name of their arrangement as they come in, such as ``5.1(side)``.
+        coded_layout: the same as they are coded, such as ``5.1``.
         options: for the encoder.
+        note: what the user should know, or None.
     """
 
     codec: str
@@ -95,7 +99,9 @@ class SoundCoding:
     rate: int
     channels: int
     layout: str
+    coded_layout: str
     options: dict[str, str]
+    note: str | None = None
 
 
 def choose_video(edit: Edit, extension: str) -> VideoCoding:
@@ -180,14 +186,48 @@ def choose_sound(edit: Edit, extension: str, rate: int, channels: int, layout: s
     rates = codec.audio_rates
     if rates and rate not in rates:
         rate = min((r for r in rates if r >= rate), default=max(rates))
-    mixed = edit.audio_channels or min(channels, _MAX_CHANNELS.get(name, 8))
-    if mixed != channels:
-        channels, layout = min(mixed, 2), {1: "mono", 2: "stereo"}[min(mixed, 2)]
+    coded, note = coded_layout(name, layout, channels), None
+    if edit.audio_channels not in (None, channels):
+        channels, layout = edit.audio_channels, _USUAL_LAYOUTS[edit.audio_channels]
+        coded = layout
+    elif coded is None:
+        note = f"{codec.canonical_name} takes no sound in {layout}; it was mixed down to stereo"
+        channels, layout, coded = 2, "stereo", "stereo"
     options = {"flags": "+bitexact"}
     if name in _AUDIO_BIT_RATE:
         share = Fraction(min(channels, 2), 2)
         options["b"] = str(round(_AUDIO_BIT_RATE[name] * share))
-    return SoundCoding(codec.canonical_name, name, rate, channels, layout, options)
+    return SoundCoding(codec.canonical_name, name, rate, channels, layout, coded, options, note)
+
+
+def coded_layout(name: str, layout: str, channels: int) -> str | None:
+    """How an encoder takes channels without mixing them; None when it does not.
+
+    Args:
+        name: libav's name of the encoder.
+        layout: libav's name of how the channels are arranged.
+        channels: how many.
+    """
+    if layout == f"{channels} channels" and channels < len(_USUAL_LAYOUTS):
+        layout = _USUAL_LAYOUTS[channels]
+    # Speakers at the sides and at the back are one to most decoders.
+    alike = (layout.replace("(side)", ""), layout)
+    return next((one for one in alike if _takes_layout(name, one)), None)
+
+
+@cache
+def _takes_layout(name: str, layout: str) -> bool:
+    context: Any = av.CodecContext.create(name, "w")
+    context.layout, context.sample_rate = layout, _PROOF_SOUND_RATE
+    context.format, context.time_base = (
+        context.codec.audio_formats[0],
+        Fraction(1, _PROOF_SOUND_RATE),
+    )
+    try:
+        context.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def gop_size(edit: Edit, frame_rate: Fraction) -> int:

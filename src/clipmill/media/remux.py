@@ -17,6 +17,7 @@ import av
 from clipmill.core.errors import ProcessError
 from clipmill.io.stretch import Place
 from clipmill.media.containers import Container, container_of
+from clipmill.media.encoders import coded_layout
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import (
     as_fraction,
@@ -31,7 +32,6 @@ _LOSSY_BIT_RATE = {"aac": 192_000, "libmp3lame": 192_000, "libopus": 160_000}
 # Tags that say what a stream is; ``alpha_mode`` marks a WebM whose pixels may be transparent.
 _KEPT_TAGS = frozenset({"language", "alpha_mode"})
 _MAX_TIMESCALE = 2**31
-_MAX_CHANNELS = {"libmp3lame": 2}
 
 
 def remux(
@@ -245,10 +245,8 @@ def _add_encoder(writer: Any, stream: Any, name: str) -> Any:
     output = writer.add_stream(name, rate=rate, options=options)
     if codec.audio_formats:
         output.codec_context.format = codec.audio_formats[0]
-    channels = min(source.channels, _MAX_CHANNELS.get(name, source.channels))
-    output.codec_context.layout = (
-        source.layout if channels == source.channels else {1: "mono", 2: "stereo"}[channels]
-    )
+    layout = coded_layout(name, source.layout.name, source.channels)
+    output.codec_context.layout = layout or "stereo"
     output.codec_context.thread_count = 1
     output.metadata.update({k: v for k, v in stream.metadata.items() if k in _KEPT_TAGS})
     return output.codec_context

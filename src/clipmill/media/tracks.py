@@ -12,8 +12,8 @@ import numpy as np
 
 from clipmill.media.encoders import SoundCoding, VideoCoding
 from clipmill.media.pulse import beat
+from clipmill.media.sound_clock import PACKED_FLOAT
 
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _FORMATS = ("fltp", "flt", "s16", "s16p")
 _BLOCK_SAMPLES = 4096
 # Timestamps of a container may be rounded to milliseconds; only what is more is a gap.
@@ -112,7 +112,7 @@ class SoundTrack:
         context = self._stream.codec_context
         names = {form.name for form in context.codec.audio_formats or ()}
         context.format = next((name for name in _FORMATS if name in names), context.format)
-        context.layout = _LAYOUTS[coding.channels]
+        context.layout = coding.coded_layout
         context.thread_count = 1
         if language:
             self._stream.metadata["language"] = language
@@ -168,9 +168,12 @@ class SoundTrack:
         held = np.concatenate(self._blocks, axis=1)
         self._blocks, self._waiting = [held[:, count:]], held.shape[1] - count
         for first in range(0, count, _BLOCK_SAMPLES):
-            block = np.ascontiguousarray(held[:, first : min(first + _BLOCK_SAMPLES, count)])
+            block = held[:, first : min(first + _BLOCK_SAMPLES, count)]
+            # Of planes, PyAV takes seven at the most.
             frame: Any = av.AudioFrame.from_ndarray(
-                block, format="fltp", layout=self._coding.layout
+                np.ascontiguousarray(block.T).reshape(1, -1),
+                format=PACKED_FLOAT,
+                layout=self._coding.layout,
             )
             frame.sample_rate, frame.pts = self._coding.rate, self._encoded
             frame.time_base = Fraction(1, self._coding.rate)

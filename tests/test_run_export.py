@@ -98,6 +98,19 @@ def test_columns_are_chosen_by_step_column_or_field(clips, tmp_path):
         clips.export(tmp_path / "f", columns="motoin", quiet=True)
 
 
+def test_an_earlier_choice_of_settings_is_taken_along_under_its_fingerprint(clips, tmp_path):
+    first, second = clips.shards
+    later = {first: [motion(0.3), motion(0.3)], second: [motion(0.3), motion(0.3)]}
+    write_cells(clips.folder.local(), "motion-cccccc", 3, MOTION, later)
+    both = ["motion_aaaaaa", "motion.mean"]
+    made = clips.export(tmp_path / "a", columns=both, quiet=True)
+    found = rows(made, "motion_aaaaaa_mean", "motion_mean")
+    assert [row["motion_aaaaaa_mean"] for row in found][:2] == [0.5, None]
+    assert [row["motion_mean"] for row in found] == pytest.approx([0.3] * 4)
+    with pytest.raises(InputError, match="no column 'motion_dddddd' of a step"):
+        clips.export(tmp_path / "b", columns="motion_dddddd", quiet=True)
+
+
 FLOW_KEYS = {
     *("mean_optical_flow_magnitude", "mean_optical_flow_magnitude_per_frame"),
     *("optical_flow_fps", "optical_flow_downsample_size", "optical_flow_dtype"),

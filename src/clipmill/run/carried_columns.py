@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from clipmill.core.errors import InputError
 from clipmill.core.registry import nearest
-from clipmill.dataset.columns import AFTER, ColumnGroup, column_groups, newest_groups
+from clipmill.dataset.columns import AFTER, ColumnGroup, column_groups
 from clipmill.io.folder import Folder
 
 NO_COLUMNS = ("none",)
@@ -24,6 +24,8 @@ class Leaf:
 
     Args:
         group: the column group.
+        called: the step's name, or of a group that was asked for by its fingerprint
+            ``motion_3f9c21``.
         path: name of the column, then of fields in it.
         kind: its type.
         about: what the step says of the column: its name in exports, where that is none made of
@@ -33,6 +35,7 @@ class Leaf:
     def __init__(
         self,
         group: ColumnGroup,
+        called: str,
         path: tuple[str, ...],
         kind: pa.DataType,
         about: Mapping[str, Any],
@@ -41,8 +44,9 @@ class Leaf:
         self.group = group.name
         self.path = path
         self.type = kind
-        self.name = exported or "_".join((group.step, *path))
-        self.dotted = ".".join((group.step, *path))
+        is_newest = called == group.step
+        self.name = exported if exported and is_newest else "_".join((called, *path))
+        self.dotted = ".".join((called, *path))
         self.is_member = len(path) == 1 and (
             pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
         )
@@ -71,8 +75,9 @@ def carried_leaves(
 
     Args:
         folder: the dataset's.
-        asked: steps, columns or fields; ``none`` for none. Default: every number, truth value
-            and text.
+        asked: steps, columns or fields, those of an earlier choice of settings under its
+            fingerprint, as in queries; ``none`` for none. Default: every number, truth value and
+            text.
         groups: names of those that were the newest. Default: those that are now.
 
     Raises:
@@ -80,13 +85,15 @@ def carried_leaves(
     """
     if asked is not None and tuple(asked) == NO_COLUMNS:
         return []
-    if groups is None:
-        found = list(newest_groups(folder).values())
-    else:
-        found = [group for group in column_groups(folder) if group.name in groups]
-    every = [leaf for group in found for leaf in _of_group(group)]
+    known = column_groups(folder)
+    newest = {group.step: group for group in known if groups is None or group.name in groups}
+    every = [leaf for step, group in newest.items() for leaf in _of_group(group, step)]
     if asked is None:
         return [leaf for leaf in every if leaf.is_plain]
+    named = {name.partition(".")[0] for name in asked} - set(newest)
+    for group in known:
+        if (called := f"{group.step}_{group.fingerprint}") in named:
+            every += _of_group(group, called)
     chosen: dict[str, Leaf] = {}
     for name in asked:
         within = [leaf for leaf in every if leaf.dotted == name] or [
@@ -114,7 +121,7 @@ def _refuse_same_member(leaves: Sequence[Leaf]) -> None:
             )
 
 
-def _of_group(group: ColumnGroup) -> Iterator[Leaf]:
+def _of_group(group: ColumnGroup, called: str) -> Iterator[Leaf]:
     names = Folder(group.folder.url_of(group.path(""))).list()
     table = next((name for name in names if name.endswith(".parquet")), None)
     if table is None:
@@ -124,14 +131,19 @@ def _of_group(group: ColumnGroup) -> Iterator[Leaf]:
     about = {one["name"]: one for one in group.info.get("columns", ())}
     for field in schema:
         if field.name not in _OWN:
-            yield from _of_field(group, (field.name,), field.type, about.get(field.name, {}))
+            more = about.get(field.name, {})
+            yield from _of_field(group, called, (field.name,), field.type, more)
 
 
 def _of_field(
-    group: ColumnGroup, path: tuple[str, ...], kind: pa.DataType, about: Mapping[str, Any]
+    group: ColumnGroup,
+    called: str,
+    path: tuple[str, ...],
+    kind: pa.DataType,
+    about: Mapping[str, Any],
 ) -> Iterator[Leaf]:
     if not pa.types.is_struct(kind):
-        yield Leaf(group, path, kind, about)
+        yield Leaf(group, called, path, kind, about)
         return
     for field in kind:
-        yield from _of_field(group, (*path, field.name), field.type, about)
+        yield from _of_field(group, called, (*path, field.name), field.type, about)

@@ -14,7 +14,7 @@ import clipmill
 from clipmill.core.config import parse_config
 from clipmill.core.edit import Edit
 from clipmill.core.errors import RecipeError
-from clipmill.demo.media import make_video
+from clipmill.demo.media import make_audio, make_video
 from clipmill.formats.trainers.fit import Fit, FitOptions, Misfit, fit_clip, retiming
 from clipmill.run.export_plan import plan_export
 from clipmill.run.recipe import Recipe
@@ -95,6 +95,41 @@ def test_what_is_made_equals_the_dry_run(kind, trainer, request, tmp_path):
     frames = sum(row["rendered"]["frame_count"] for row in rows if row["status"] == "success")
     assert frames == sum(bucket.frames for bucket in told.buckets.values())
     assert len(rows) == told.rows
+
+
+def test_the_dry_run_tells_what_will_fail_for_want_of_sound_or_picture(tmp_path):
+    paths = [
+        make_audio(tmp_path / "sound.m4a", seconds=1),
+        make_video(tmp_path / "silent.mp4", seconds=1, audio=None),
+        make_video(tmp_path / "both.mp4", seconds=1),
+    ]
+
+    def dataset(name, paths, **formats):
+        rows = [{"url": str(path)} for path in paths]
+        keep = {"allow_local_paths": True, "quiet": True, "encode_formats": formats}
+        return clipmill.download(rows, tmp_path / name, **keep)
+
+    sound = dataset("sound", paths[:1], audio="m4a")
+    pictures = dataset("pictures", paths[1:], video="mp4")
+    for number, (source, wanted, failing) in enumerate(
+        [
+            (sound, {"audio": "m4a"}, {}),
+            (sound, {"video": "mp4"}, {"no_video_stream": 1}),
+            (pictures, {"video": "mp4", "audio": "m4a"}, {"no_audio_stream": 1}),
+        ]
+    ):
+        out = tmp_path / f"out{number}"
+        sections = {
+            "source": {"path": source.folder.url},
+            "render": {"precision": "exact"},
+            "write": {"to": str(out), "encode_formats": wanted},
+        }
+        told = plan_export(parse_config(Recipe, sections, ""))
+        assert told.failing == failing
+        assert sum(one.seconds for one in told.buckets.values()) == pytest.approx(told.clips)
+        made = source.export(out, encode_formats=wanted, quiet=True).table(["error_class"])
+        classes = Counter(made["error_class"].to_pylist())
+        assert (classes.pop(None, 0), classes) == (told.clips, Counter(failing))
 
 
 def test_a_trimmed_clip_begins_where_the_clip_does_at_the_models_rate(clips, tmp_path):

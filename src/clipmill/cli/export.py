@@ -104,6 +104,8 @@ def _show_plan(source: str, output: str, settings: dict[str, Any], *, as_json: b
         typer.echo(f"  {bucket.bucket}: {', '.join(_told(bucket))}")
     for reason, number in sorted(plan.dropped.items()):
         typer.echo(f"  dropped, {reason}: {number:,}, such as {plan.examples[reason]}")
+    for reason, number in sorted(plan.failing.items()):
+        typer.echo(f"  will fail, {reason}: {number:,}, such as {plan.examples[reason]}")
     if plan.without_caption:
         typer.echo(f"  without a caption: {plan.without_caption:,}")
 

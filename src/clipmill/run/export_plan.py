@@ -72,7 +72,8 @@ class ExportPlan:
         clips: of these that will be made.
         buckets: in the order of their names.
         dropped: of each reason how many go to no bucket.
-        examples: of each reason the first key and what is said of it.
+        failing: of each error class how many lack what is wanted, so that they will fail.
+        examples: of each of these the first key and what is said of it.
         without_caption: samples that have no text.
     """
 
@@ -80,6 +81,7 @@ class ExportPlan:
     clips: int = 0
     buckets: dict[str, BucketPlan] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    failing: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     without_caption: int = 0
 
@@ -135,22 +137,41 @@ def _samples(source: SampleSource) -> Iterator[tuple[str, Span | None, Any, str 
 
 
 def _place(plan: ExportPlan, recipe: Recipe, key: str, span: Span | None, probe: Any) -> None:
-    if recipe.fit is None or recipe.render is None:
-        whole = clip_span(span, probe)
-        bucket = plan.buckets.setdefault("as they are", BucketPlan("as they are"))
-        bucket.clips += 1
-        bucket.seconds += float(whole.duration) if whole else 0.0
-        return
-    try:
-        fit = fit_clip(span, probe, recipe.fit, recipe.render)
-    except ProcessError as error:
-        fit = Misfit(error.error_class, error.message)  # type: ignore[arg-type]
+    fit: Fit | Misfit | None = None
+    if recipe.fit is not None and recipe.render is not None:
+        try:
+            fit = fit_clip(span, probe, recipe.fit, recipe.render)
+        except ProcessError as error:
+            fit = Misfit(error.error_class, error.message)  # type: ignore[arg-type]
     if isinstance(fit, Misfit):
         plan.dropped[fit.reason] = plan.dropped.get(fit.reason, 0) + 1
         plan.examples.setdefault(fit.reason, f"{key}: {fit.message}")
+    elif lack := _lack(recipe, probe):
+        plan.failing[lack[0]] = plan.failing.get(lack[0], 0) + 1
+        plan.examples.setdefault(lack[0], f"{key}: {lack[1]}")
+    elif fit is None:
+        bucket = plan.buckets.setdefault("as they are", BucketPlan("as they are"))
+        bucket.clips += 1
+        bucket.seconds += _seconds(span, probe)
     else:
         name = str(fit.bucket)
         plan.buckets.setdefault(name, BucketPlan(name)).add(fit, probe["video"])
+
+
+def _lack(recipe: Recipe, probe: Any) -> tuple[str, str] | None:
+    """The error class that a sample will fail with for want of what is asked for, and its words."""
+    wanted = recipe.write.encode_formats
+    if "video" in wanted and probe and not probe["video"]:
+        return "no_video_stream", "it holds sound alone, but video is wanted"
+    if "audio" in wanted and probe and not probe["audio"]:
+        return "no_audio_stream", "it has no sound, but audio is wanted"
+    return None
+
+
+def _seconds(span: Span | None, probe: Any) -> float:
+    if whole := span or clip_span(None, probe):
+        return float(whole.duration)
+    return (probe or {}).get("duration_seconds") or 0.0
 
 
 def _mean(mean: float, value: float, count: int) -> float:

@@ -249,6 +249,14 @@ def test_the_commands_select_list_and_show(data, capsys):
         assert "1 shard changed since" in capsys.readouterr().out
 
 
+def test_lengths_that_a_dataset_does_not_tell_are_not_shown_as_none(tmp_path, capsys):
+    write_shard(tmp_path, "00000", [{"n": 1}, {"n": 2}])
+    assert guarded(lambda: app(["select", str(tmp_path), "one", "n > 1"])) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "one: 1 of 2 rows"
+    assert told[2].split()[-1] == "left"
+
+
 def test_the_command_stats_shows_distributions_and_thresholds(data, capsys):
     folder = data.folder.url
     call = ["stats", folder, "picture.luminance", "--below", "0.3", "--keep", "motion.mean > 0.4"]

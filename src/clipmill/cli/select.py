@@ -97,10 +97,8 @@ def _told(found: Selection) -> dict[str, Any]:
 def _show(found: Selection) -> None:
     facts = found.facts
     of = facts["dataset"]
-    typer.echo(
-        f"{found.name}: {facts['rows']:,} of {of['rows']:,} rows, "
-        f"{hours_text(facts['hours'])} of {hours_text(of['hours'])}"
-    )
+    length = f", {hours_text(facts['hours'])} of {hours_text(of['hours'])}" if of["hours"] else ""
+    typer.echo(f"{found.name}: {facts['rows']:,} of {of['rows']:,} rows{length}")
     typer.echo(f"  {facts['query']}")
     for line in funnel_lines(facts["funnel"]):
         typer.echo(f"  {line}")
@@ -113,7 +111,9 @@ def _show(found: Selection) -> None:
 
 def funnel_lines(funnel: list[Mapping[str, Any]]) -> list[str]:
     """A funnel as the lines of a table."""
-    rows = [("condition", "alone removes", "unknown", "in turn removes", "left", "length left")]
+    rows: list[tuple[str, ...]] = [
+        ("condition", "alone removes", "unknown", "in turn removes", "left", "length left")
+    ]
     for stage in funnel:
         rows.append(
             (
@@ -125,6 +125,8 @@ def funnel_lines(funnel: list[Mapping[str, Any]]) -> list[str]:
                 hours_text(stage["left"]["hours"]),
             )
         )
+    if not any(stage[part]["hours"] for stage in funnel for part in ("alone", "left")):
+        rows = [row[:-1] for row in rows]  # the dataset does not say how long its samples are
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return [
         "  ".join(

@@ -196,6 +196,24 @@ def test_a_source_without_a_clip_of_the_right_length_is_dropped_with_the_reason(
     ]
 
 
+def test_an_empty_list_of_spans_is_no_clip_and_no_list_is_the_whole(videos, tmp_path):
+    path = str(videos / "b.mp4")
+    rows = [{"url": path, "clips": spans} for spans in ([[1, 2], [0, 0.5]], [], None)]
+    clips = clipmill.download(
+        rows, tmp_path / "raw", clip_col="clips", allow_local_paths=True, quiet=True
+    ).split(tmp_path / "clips", detector="column", clip_col="clips", quiet=True)
+    table = clips.table(["source_key", "status", "error_class", "error_message", "span"])
+    assert [
+        (*list(row.values())[:-1], row["span"] and row["span"]["start_seconds"])
+        for row in table.to_pylist()
+    ] == [
+        ("00000000", "success", None, None, 1.0),
+        ("00000000", "success", None, None, 0.0),
+        ("00000001", "dropped", "no_clip", "its list of spans is empty", None),
+        ("00000002", "success", None, None, 0.0),
+    ]
+
+
 def test_clips_find_their_sources_where_the_parent_lies_now(clips, tmp_path):
     moved = tmp_path / "moved"
     parent = clips.folder.local().parent / "raw"

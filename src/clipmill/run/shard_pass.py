@@ -26,13 +26,13 @@ from clipmill.run.wanted import spans_of
 from clipmill.run.workbench import Workbench
 from clipmill.run.worked import Worked
 from clipmill.sources.shard_plan import read_shard
+from clipmill.steps.split.options import SplitOptions
 
 Returned = TypeVar("Returned")
 
 WRITE_BATCH_ROWS = 64
 GATHER_SECONDS = 0.02
 """Short wait for more rows to be ready: one trip to the writer's thread costs as much as a row."""
-_NO_CLIP = "{} of it is of the length asked for"
 
 
 class ShardPass:
@@ -203,10 +203,18 @@ class ShardPass:
             )
         if not rows:
             if worked.outcome.status == "success":
-                what = "no subtitle line" if recipe.captions_from_subtitles else "no scene"
-                worked.outcome = Outcome("dropped", "split", "no_clip", _NO_CLIP.format(what))
+                why = _why_no_clip(sample, recipe.split)
+                worked.outcome = Outcome("dropped", "split", "no_clip", why)
             rows = [{**lost_row(sample, worked), "volume": output.volume}]
         return Result(rows, source_row(sample, worked, found) if recipe.split else None)
+
+
+def _why_no_clip(sample: Sample, split: SplitOptions | None) -> str:
+    detector = split.detector if split else ""
+    if detector == "column" and sample.spans == []:
+        return "its list of spans is empty"
+    what = {"column": "span", "subtitles": "subtitle line"}.get(detector, "scene")
+    return f"no {what} of it is of the length asked for"
 
 
 def _written(sample: Sample, worked: Worked, output: ShardOutput) -> Result:

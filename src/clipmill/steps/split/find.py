@@ -54,7 +54,7 @@ def find_spans(
         within: the clip that is split; None for the whole source. Spans and cuts found are at
             times of the source nevertheless.
         spans: with ``column``, the ``[start, end]`` pairs that the row asks for, from the start of
-            what is split; None or an empty list where it asks for none, which means the whole.
+            what is split: none of an empty list; None where it says nothing, which means the whole.
         subtitles: with ``subtitles``, the lines of one language, at times of the source.
         cuts: with ``cuts``, those that an earlier run kept of the source.
 
@@ -208,7 +208,7 @@ def _split_unseen(
     length, holds_frame = end - start, holds_frame_of(media, start)
     if options.detector == "stride":
         return clips_of_stride(length, options, holds_frame)
-    if options.detector == "column" and spans:
+    if options.detector == "column" and spans is not None:
         return clips_of_column(spans, length, options, holds_frame)
     if options.detector == "subtitles":
         return clips_of_subtitles(subtitles or (), length, options, holds_frame)

@@ -52,11 +52,15 @@ class Sizes(InBatches):
     "How many samples came at once."
     name = "sizes"
     batch_size: int = 4
+    log: str = ""
     columns = pa.schema([("at_once", pa.int64()), ("vector", pa.list_(pa.float32(), 3))])
     wants = clipmill.Frames(count=2, size=(8, 8))
 
     def setup(self):
         self.__dict__["is_ready"] = True
+        if self.log:
+            with open(self.log, "a") as file:
+                file.write("set up ")
 
     def annotate(self, batch):
         assert self.is_ready and all(seen.frames.shape == (2, 8, 8, 3) for seen in batch)
@@ -73,11 +77,13 @@ def picky(seen, way: str = "value", log: str = ""):
         return 1.0
     if way == "raises":
         raise ValueError("no such picture")
+    if way == "silent":
+        raise RuntimeError from ValueError("the weights are gone")
     if way == "process":
         raise ProcessError("too dark", error_class="too_dark")
     if way == "bug":
         return seen.no_such_thing
-    return {"nan": float("nan"), "type": "text", "names": {"other": 1}}[way]
+    return {"nan": float("nan"), "huge": 1e300, "type": "text", "names": {"other": 1}}[way]
 
 
 def fails(name):
@@ -88,7 +94,45 @@ def fails(name):
     return fail
 
 
-raises, process, nan, wrong = map(fails, ["raises", "process", "nan", "type"])
+raises, silent, process, nan, huge, wrong = map(
+    fails, ["raises", "silent", "process", "nan", "huge", "type"]
+)
+
+
+class Forgets(Annotate):
+    "Says nothing at all."
+    name = "forgets"
+    columns = pa.schema([("value", pa.float32())])
+    wants = clipmill.Frames(count=1)
+
+    def annotate(self, batch):
+        [{"value": 1.0} for _ in batch]
+
+
+class Unready(Forgets):
+    "Has no weights."
+    name = "unready"
+
+    def setup(self):
+        raise ValueError("weights.pt is no file of weights")
+
+
+class Wishful(Forgets):
+    "Wants what there is not."
+    name = "wishful"
+
+    @property
+    def wants(self):
+        return "frames"
+
+
+class Torn(Forgets):
+    "Wants two things at once."
+    name = "torn"
+
+    @property
+    def wants(self):
+        return clipmill.Frames(fps=1, count=1)
 """
 
 
@@ -170,8 +214,10 @@ def test_a_step_that_only_reads_rows_decodes_nothing(raw, tmp_path, steps_file):
     assert found["00000000"]["extra"] is None
 
 
-def test_batches_reach_across_samples_and_sources(clips, steps_file):
-    clips.annotate("sizes", modules=[steps_file], quiet=True)
+def test_batches_reach_across_samples_and_sources(clips, steps_file, tmp_path):
+    log = tmp_path / "log"
+    clips.annotate({"sizes": {"log": str(log)}}, modules=[steps_file], quiet=True)
+    assert log.read_text() == "set up ", "once, and in no media process, which has no use for it"
     found = [row for row in cells(clips, "sizes").values() if row["status"] == "success"]
     assert len(found) == 5
     assert max(row["at_once"] for row in found) <= 4
@@ -196,7 +242,9 @@ def test_what_is_there_is_not_made_again_unless_it_is_forced(clips, steps_file, 
 WAYS = {
     "raises": ("value_error", "ValueError: no such picture"),
     "process": ("too_dark", "too dark"),
+    "silent": ("runtime_error", "RuntimeError: the weights are gone"),
     "nan": ("not_finite", "column 'value' holds a value that is no number"),
+    "huge": ("not_finite", "column 'value' holds a number too large for float"),
     "type": ("wrong_type", "column 'value' is float: "),
 }
 
@@ -217,6 +265,19 @@ def test_a_wrong_step_stops_the_run_with_its_traceback(clips, steps_file):
     assert "no_such_thing" in caught.value.message
     assert "Traceback" in caught.value.fields["traceback"]
     assert not list(Path(clips.folder.root).glob("columns/*/*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("step", "message", "where"),
+    [
+        ("forgets", "'forgets' has a programming error.*not NoneType", "in checked"),
+        ("unready", "'unready' could not be set up: ValueError: weights.pt is no", "in setup"),
+    ],
+)
+def test_what_is_wrong_with_every_sample_stops_the_run(clips, steps_file, step, message, where):
+    with pytest.raises(RunError, match=message) as caught:
+        clips.annotate(step, modules=[steps_file], quiet=True)
+    assert where in caught.value.fields["traceback"]
 
 
 def test_other_settings_or_other_code_make_another_group(clips, tmp_path):
@@ -307,6 +368,9 @@ def _split_folder(videos: Path, output: Path) -> str:
         (["numbrs"], "Did you mean 'numbers'"),
         ([{"letters": {"ad": 1}}], "Unknown key 'ad'. Did you mean 'add'"),
         (["letters", {"letters": {"add": 1}}], "given twice"),
+        ([{"picture": {"fps": float("inf")}}], "fps: must be a finite number"),
+        (["wishful"], "'wishful' wants 'frames': that must be Frames, Audio, Packets or None"),
+        (["torn"], "'torn' cannot tell .*: ValueError: give only one of fps"),
         ([], "Name one step"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -76,8 +77,8 @@ class Frames:
             raise ValueError("cover goes with size, and is two numbers from 0 to 1")
         sizes = (self.short_side, *(self.size or ()))
         numbers = (self.fps, self.every_nth, self.count, self.burst, *sizes)
-        if any(number is not None and not number > 0 for number in numbers):
-            raise ValueError("rates, counts and sizes must be greater than zero")
+        if any(number is not None and not 0 < number < math.inf for number in numbers):
+            raise ValueError("rates, counts and sizes must be finite and greater than zero")
         if self.burst > 1 and (self.keyframes or self.nearest):
             raise ValueError(
                 "a burst is of neighbours, so it goes with neither keyframes nor nearest"

@@ -123,7 +123,6 @@ def judge_batch(order: StepOrder, batch: Sequence[Seen]) -> list[Cell]:
 
 def _alone(step: Annotate, seen: Seen) -> Cell:
     cell, _ = judged(step, seen.key, lambda: step.annotate([seen]))
-    assert cell is not None
     return cell
 
 

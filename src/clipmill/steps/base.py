@@ -46,7 +46,9 @@ class Annotate(Step, ABC):
     """
 
     # so that ``columns`` and ``wants`` may be plain attributes where no setting decides them
-    model_config = ConfigDict(ignored_types=(pa.Schema, Frames, Audio, Packets))
+    model_config = ConfigDict(
+        ignored_types=(pa.Schema, Frames, Audio, Packets), allow_inf_nan=False
+    )
 
     version: ClassVar[int] = 1
     cost: ClassVar[Cost] = "light"

@@ -6,9 +6,10 @@ import importlib.util
 import inspect
 from typing import Any
 
+from clipmill.core.config import parse_config
 from clipmill.core.docstrings import field_docs
 from clipmill.core.request import Request
-from clipmill.steps.load import described, step_type
+from clipmill.steps.load import check_declared, described, step_type
 
 
 def describe_step(name: str, module: str | None = None) -> dict[str, Any]:
@@ -19,7 +20,8 @@ def describe_step(name: str, module: str | None = None) -> dict[str, Any]:
         module: the file of the user's that defines it; None for a registered one.
     """
     kind = step_type(name, module)
-    step = kind()
+    step = parse_config(kind, {}, f"step {name!r}")
+    check_declared(step)
     texts = field_docs(kind)
     missing = [extra for need, extra in kind.needs if importlib.util.find_spec(need) is None]
     return {

@@ -41,25 +41,35 @@ def failed(error_class: str, message: str) -> Cell:
     )
 
 
-def judged(step: Annotate, key: str, call: Callable[[], Any]) -> tuple[Cell | None, float]:
-    """Let a step look at or speak of one sample.
+def judged(step: Annotate, key: str, say: Callable[[], Any]) -> tuple[Cell, float]:
+    """Let a step speak of one sample.
 
     Args:
         step: the step.
         key: the sample's, for messages.
-        call: gives what it says of one sample, in a list; None where it only looks.
+        say: gives what it says of one sample, in a list.
 
     Returns:
-        Its cell, None where it said nothing; and the processor time it took, in seconds.
+        Its cell, and the processor time it took, in seconds.
 
     Raises:
         RunError: the step has a programming error; its fields hold the traceback.
     """
+    cell, seconds = tried(step, key, lambda: checked(step, say(), [key])[0])
+    assert cell is not None
+    return cell, seconds
+
+
+def tried(step: Annotate, key: str, call: Callable[[], Cell | None]) -> tuple[Cell | None, float]:
+    """Let a step look at one sample; the same as ``judged``, but what it says is not checked.
+
+    Returns:
+        What it gave, or a failed cell; and the processor time it took, in seconds.
+    """
     started = time.process_time()
     beat()  # what a step takes is on a clock of its own, not on the decoder's
     try:
-        said = call()
-        cell = None if said is None else checked(step, said, [key])[0]
+        cell = call()
     except ProcessError as error:
         cell = failed(error.error_class, error.message)
     except (ClipmillError, MemoryError):
@@ -67,7 +77,7 @@ def judged(step: Annotate, key: str, call: Callable[[], Any]) -> tuple[Cell | No
     except PROGRAMMING_ERRORS as error:
         raise wrong_step(step, key, error) from error
     except Exception as error:  # noqa: BLE001  # of the sample, or of a library over it
-        cell = failed(_class_of(error), f"{type(error).__name__}: {error}")
+        cell = failed(_class_of(error), _words_of(error))
     return cell, time.process_time() - started
 
 
@@ -75,8 +85,16 @@ def wrong_step(step: Annotate, key: str, error: Exception) -> RunError:
     """The error that stops a run: the step is wrong, whatever the sample."""
     return RunError(
         f"Step {step.name!r} has a programming error, met at sample {key}: "
-        f"{type(error).__name__}: {error}. What is done is kept; mend the step and run the same "
-        "again.",
+        f"{_words_of(error)}. What is done is kept; mend the step and run the same again.",
+        traceback="".join(traceback.format_exception(error)).rstrip(),
+    )
+
+
+def unready_step(step: Annotate, error: Exception) -> RunError:
+    """The error that stops a run: the step could not be set up, whatever the samples."""
+    return RunError(
+        f"Step {step.name!r} could not be set up: {_words_of(error)}. What is done is kept; mend "
+        "this and run the same again.",
         traceback="".join(traceback.format_exception(error)).rstrip(),
     )
 
@@ -112,14 +130,21 @@ def _cell(columns: pa.Schema, said: Mapping[str, Any]) -> Cell:
         if not _is_finite(plain):
             return failed("not_finite", f"column {field.name!r} holds a value that is no number")
         try:
-            values[field.name] = pa.scalar(plain, field.type).as_py()
+            values[field.name] = taken = pa.scalar(plain, field.type).as_py()
         except (
             pa.ArrowInvalid,
             pa.ArrowTypeError,
             pa.ArrowNotImplementedError,
             OverflowError,
+            UnicodeError,
         ) as e:
             return failed("wrong_type", f"column {field.name!r} is {field.type}: {e}")
+        if not _is_finite(taken):
+            return failed(
+                "not_finite", f"column {field.name!r} holds a number too large for {field.type}"
+            )
+        if lost := _lost(plain, taken):
+            return failed("wrong_type", f"column {field.name!r} is {field.type}: {lost}")
     return Cell("success", values)
 
 
@@ -140,6 +165,27 @@ def _is_finite(value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(map(_is_finite, value.values()))
     return all(map(_is_finite, value)) if isinstance(value, list) else True
+
+
+def _lost(said: Any, taken: Any) -> str:
+    """What a column would silently lose of a value, in words; nothing where it holds all of it."""
+    if isinstance(said, Mapping) and isinstance(taken, Mapping):
+        if unknown := [name for name in said if name not in taken]:
+            return f"it has no field {unknown[0]!r}"
+        return next((lost for name in said if (lost := _lost(said[name], taken[name]))), "")
+    if isinstance(said, list) and isinstance(taken, list):
+        pairs = zip(said, taken, strict=True)
+        return next((lost for one, other in pairs if (lost := _lost(one, other))), "")
+    is_cut = isinstance(said, float) and isinstance(taken, int) and said != taken
+    return f"{said!r} is no whole number" if is_cut else ""
+
+
+def _words_of(error: Exception) -> str:
+    """An exception in words; of those that say nothing, what they were raised from says it."""
+    cause: BaseException | None = error
+    while cause and not str(cause).strip():
+        cause = cause.__cause__
+    return f"{type(error).__name__}: {cause or ''}".rstrip(": ")
 
 
 def _class_of(error: Exception) -> str:

@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from clipmill.core import registry
 from clipmill.core.config import fingerprint, parse_config
-from clipmill.core.errors import RecipeError
+from clipmill.core.errors import ClipmillError, RecipeError
 from clipmill.core.extras import check_installed
+from clipmill.core.request import Request
 from clipmill.steps.base import Annotate
 
 GROUP = "clipmill.steps"
@@ -126,7 +127,7 @@ def make_step(order: StepOrder) -> Annotate:
     kind = step_type(order.name, order.module)
     check_installed(kind.needs, used_by=f"step {order.name!r}")
     step = parse_config(kind, order.settings, f"step {order.name!r}")
-    _check_columns(step)
+    check_declared(step)
     return step
 
 
@@ -175,10 +176,30 @@ def file_of_step(step: Any) -> tuple[str, str | None]:
     return kind.name, path
 
 
-def _check_columns(step: Annotate) -> None:
+def check_declared(step: Annotate) -> None:
+    """Refuse a step whose own words cannot be followed: its name, its columns, what it wants.
+
+    Raises:
+        RecipeError: tells which, and what is wrong with it.
+    """
+    try:
+        columns, wants = step.columns, step.wants
+    except (ClipmillError, MemoryError):
+        raise
+    except Exception as error:
+        raise RecipeError(
+            f"Step {step.name!r} cannot tell its columns and what it wants: "
+            f"{type(error).__name__}: {error}."
+        ) from error
+    if not isinstance(wants, Request | None):
+        raise RecipeError(
+            f"Step {step.name!r} wants {wants!r}: that must be Frames, Audio, Packets or None."
+        )
+    if not isinstance(columns, pa.Schema):
+        raise RecipeError(f"The columns of step {step.name!r} must be a pyarrow schema.")
     if not _NAME.fullmatch(step.name):
         raise RecipeError(f"A step cannot be called {step.name!r}: use small letters, digits, _.")
-    names = step.columns.names
+    names = columns.names
     if wrong := [name for name in names if not _NAME.fullmatch(name) or name in RESERVED]:
         raise RecipeError(
             f"Step {step.name!r} cannot have a column {wrong[0]!r}: use small letters, digits and "

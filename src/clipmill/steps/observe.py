@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clipmill.core.errors import ProcessError
+from clipmill.core.errors import ClipmillError, ProcessError
 from clipmill.core.request import Audio, Frames, Packets, Want
 from clipmill.core.seen import Cell, CodedPacket, Seen
 from clipmill.core.time import Span
@@ -18,7 +18,7 @@ from clipmill.io.stretch import Place
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.sound import Sound
 from clipmill.steps.base import Annotate, InBatches, InStretches
-from clipmill.steps.judge import failed, judged
+from clipmill.steps.judge import failed, judged, tried, unready_step
 from clipmill.steps.load import StepOrder, make_step
 from clipmill.steps.split.find import duration_of
 
@@ -60,13 +60,28 @@ class Observed:
 
 
 def ready_step(order: StepOrder) -> Annotate:
-    """A step that is set up, once per process."""
+    """A step that is set up, once per process.
+
+    Raises:
+        RunError: it could not be set up; its fields hold the traceback.
+    """
     known = repr(order)
     if known not in _READY:
         step = make_step(order)
-        step.setup()
+        try:
+            step.setup()
+        except ClipmillError:
+            raise
+        except Exception as error:
+            raise unready_step(step, error) from error
         _READY[known] = step
     return _READY[known]
+
+
+def _shown_step(order: StepOrder) -> Annotate:
+    """A step as far as showing it samples needs; one that is InBatches judges them elsewhere."""
+    step = make_step(order)
+    return step if isinstance(step, InBatches) else ready_step(order)
 
 
 def observe(
@@ -84,7 +99,7 @@ def observe(
         ProcessError: the file cannot be read.
         RunError: a step has a programming error; its fields hold the traceback.
     """
-    steps = [ready_step(order) for order in orders]
+    steps = [_shown_step(order) for order in orders]
     looks = [[_Look(showing, steps[number]) for number in showing.steps] for showing in showings]
     decoded = 0.0
     if path is not None:
@@ -249,16 +264,15 @@ class _Look:
                 self._memory = step.begin(seen.key, seen.row, seen.duration_seconds)
             step.see(self._memory, seen)
 
-        problem, seconds = judged(step, seen.key, look)
+        problem, seconds = tried(step, seen.key, look)
         self._seconds += seconds
         self._has_begun = True
         self._held = _Held()
-        if isinstance(problem, Cell):
+        if problem is not None:
             self._cell = problem
 
     def _judge(self, say: Any) -> None:
         cell, seconds = judged(self._step, self._showing.key, say)
-        assert isinstance(cell, Cell)
         self._cell = Cell(
             cell.status,
             cell.values,

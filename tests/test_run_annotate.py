@@ -16,7 +16,7 @@ from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
 from clipmill.run.annotate import annotate_dataset
 from clipmill.run.retry import retry_dataset
-from clipmill.steps.load import step_orders
+from clipmill.steps.load import StepOrder, make_step, step_fingerprint, step_orders
 from test_dataset_open import peer_shard
 
 STEPS = """
@@ -294,6 +294,34 @@ def test_other_settings_or_other_code_make_another_group(clips, tmp_path):
     clips.annotate("one", modules=[str(path)], quiet=True)
     assert cells(clips, "one")["00000000_00000"]["n"] == -1
     assert len(column_groups(clips.folder)) == 3
+
+
+def test_what_a_step_uses_of_its_file_is_its_code_too(tmp_path):
+    path = tmp_path / "one.py"
+    code = """
+import clipmill
+BY, OTHER = 2, 3
+WANTS = clipmill.Frames(fps=BY)
+
+def times(value):
+    return value * BY
+
+@clipmill.step(wants=WANTS, columns={"n": "float32"})
+def one(seen):
+    return times(1)
+
+def another(seen):
+    return 5
+"""
+
+    def after(old: str, new: str) -> str:
+        path.write_text(code.replace(old, new))
+        return step_fingerprint(make_step(StepOrder("one", {}, str(path))))
+
+    as_it_is = after("", "")
+    assert as_it_is == after("return 5", "return 6  # of another step")
+    changes = ("BY, OTHER = 2", "BY, OTHER = 4"), ("value * BY", "-value"), ("(fps", "(count")
+    assert len({as_it_is, *(after(*change) for change in changes)}) == 4
 
 
 def test_rows_that_a_retry_mended_are_seen_then_and_others_not_again(

@@ -23,6 +23,7 @@ from clipmill.core.errors import ClipmillError, RecipeError
 from clipmill.core.extras import check_installed
 from clipmill.core.request import Request
 from clipmill.steps.base import Annotate
+from clipmill.steps.own_code import code_digest
 
 GROUP = "clipmill.steps"
 """Entry point group by which steps are known."""
@@ -141,7 +142,8 @@ def made_steps(
 def step_fingerprint(step: Annotate) -> str:
     """Six hex digits that change when a step would say something else: settings, version, code.
 
-    The code counts for steps that come from a user's file; others raise their ``version``.
+    The code counts for steps that come from a user's file, with what they use of that file; others
+    raise their ``version``.
     """
     said = [step.name, step.version, step.identity(), _source_of(type(step))]
     return fingerprint([*said, step.columns.to_string(show_field_metadata=False)])[
@@ -215,7 +217,7 @@ def _source_of(kind: type[Annotate]) -> str | None:
     module = sys.modules.get((function or kind).__module__)
     if module is None or not getattr(module, "clipmill_file", False):
         return None
-    return hashlib.sha256(inspect.getsource(function or kind).encode()).hexdigest()
+    return code_digest(module, (function or kind).__name__)
 
 
 def _steps_of_file(path: str) -> dict[str, Any]:

@@ -96,6 +96,19 @@ def test_filters_and_joins_of_the_scripts_work(again):
     assert df[df.motion_fb > 0.1].file.tolist() == df.file.tolist()
 
 
+def test_a_shard_of_which_nothing_is_left_has_no_videos_in_the_table(folder, tmp_path):
+    make_video(tmp_path / "short.mp4", seconds=0.2, fps=25, width=64, height=32)
+    videos = [folder / "crush" / NAMES[0], tmp_path / "short.mp4"]
+    rows = [{"url": str(path)} for path in videos]
+    keep = {"allow_local_paths": True, "samples_per_shard": 1, "quiet": True}
+    raw = clipmill.download(rows, tmp_path / "raw", **keep)
+    fit = {"trainer": "wan", "buckets": "64x32x9", "samples_per_shard": 1, "quiet": True}
+    made = raw.export(tmp_path / "out", format="video-dataset-scripts", **fit)
+    assert made.table(["status"])["status"].to_pylist() == ["success", "dropped"]
+    df = pd.read_parquet(tmp_path / "out" / "videos.parquet")
+    assert df.file.tolist() == ["00000/000000.mp4"]
+
+
 def test_scores_made_here_have_their_names(raw, folder, tmp_path):
     raw.annotate("motion_legacy", quiet=True)
     made = raw.export(tmp_path / "out", format="video-dataset-scripts", quiet=True)

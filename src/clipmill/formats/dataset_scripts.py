@@ -57,7 +57,8 @@ def _videos(table: pa.Table, shard: str) -> pa.Table:
     """What the scripts would know of a shard's videos: ``file`` first, captions as lists."""
     there = rows_with_media(table)
     known = flat_table(table, there, {_FILE})
-    places = table.select(["key", "media"]).take(pa.array(there, pa.int64())).to_pylist()
+    placed = table.select(["key", "media"]) if there else table.schema.empty_table()
+    places = placed.take(pa.array(there, pa.int64())).to_pylist()
     files = [f"{shard}/{row['key']}.{main_extension(row['media'])}" for row in places]
     made: dict[str, Any] = {_FILE: pa.array(files, pa.string())}
     made |= {name: known.column(name) for name in known.column_names if name != _FRAMES}

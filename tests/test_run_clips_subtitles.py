@@ -1,5 +1,6 @@
 """Subtitles in a file: they make clips, and follow them from dataset to dataset."""
 
+import shutil
 from fractions import Fraction
 
 import av
@@ -122,3 +123,20 @@ def test_of_several_streams_in_a_language_the_one_that_has_the_text_counts(tmp_p
             packet.pts, packet.dts, packet.duration = 1000, 1000, 500
             writer.mux(packet)
     assert embedded_subtitles(path, Fraction(0)) == [Subtitle("eng", 1.0, 1.5, "hello")]
+
+
+def test_lines_beside_a_file_make_clips_at_once_and_from_a_dataset(media, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(media / "c.mp4", folder)
+    (folder / "c.en.srt").write_text("1\n00:00:00,200 --> 00:00:00,700\nhello\n")
+    raw = clipmill.download(folder, tmp_path / "raw", quiet=True)
+    clips = raw.split(tmp_path / "clips", detector="subtitles", quiet=True)
+    recipe = {
+        "source": {"path": str(folder)},
+        "steps": [{"split": {"detector": "subtitles"}}],
+        "write": {"to": str(tmp_path / "once")},
+    }
+    run_recipe(load_recipe(recipe), quiet=True)
+    expected = [("hello", 0.2, [(0.0, 0.5, "hello")])]
+    assert told(clips) == told(clipmill.open(tmp_path / "once")) == expected

@@ -53,6 +53,28 @@ def test_media_files_are_rows_folder_by_folder(tmp_path: Path):
     assert source.files()[0].size == 10
 
 
+def test_subtitle_files_go_with_the_media_of_their_stem(tmp_path: Path):
+    srt = "1\n00:00:0{},000 --> 00:00:09,000\n{}\n"
+    files = {
+        "a.mp4": b"",
+        "a.de.srt": srt.format(1, "deutsch"),
+        "a.srt": srt.format(2, "unsaid"),
+        "a.pt-BR.SRT": srt.format(3, "português").encode("cp1252"),
+        "a.b.mp4": b"",
+        "a.b.en.vtt": "WEBVTT\n\n00:04.000 --> 00:09.000\nenglish\n",
+        "a.b.srt": b"no subtitles at all",
+        "c.mp4": b"",
+        "other.srt": srt.format(5, "of nothing"),
+    }
+    found = rows(open_source(write(tmp_path, files)))
+    lines = [[(line["language"], line["text"]) for line in row["_subtitles"]] for row in found]
+    assert lines == [
+        [("en", "english")],
+        [("und", "unsaid"), ("de", "deutsch"), ("pt-BR", "português")],
+        [],
+    ]
+
+
 def test_names_that_are_no_text_are_said(tmp_path: Path):
     for name in ("sub/\udcff.mp4", "\udcfe/a.mp4"):
         where = write(tmp_path / name[0], {"a.mp4": b"", name: b""})

@@ -92,6 +92,28 @@ def test_what_is_no_mark_of_style_is_text(written, shown):
     assert plain_line(written) == shown
 
 
+def test_ass_has_its_fields_in_any_order_and_no_shapes_or_comments():
+    text = """[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname
+Style: Default,Arial
+
+[Events]
+Format: Start, End, Style, Text
+Dialogue: 0:00:00.50,0:00:01.00,Default,{\\i1}Hello,{\\i0} with, commas\\Nnext\\hrow{a comment}
+Comment: 0:00:01.00,0:00:02.00,Default,nothing to see
+Dialogue: 0:00:02.00,0:00:03.00,Default,{\\p1}m 0 0 l 100 0{\\p0}
+Dialogue: 1:00:00.00,1:00:01.25,Default,much later
+Dialogue: soon,0:00:03.00,Default,at no time
+"""
+    assert lines(text, "ass") == [
+        (0.5, 1.0, "Hello, with, commas\nnext row"),
+        (3600.0, 3601.25, "much later"),
+    ]
+
+
 def test_srt_in_an_old_code_page_is_read():
     data = "1\n00:00:01,000 --> 00:00:02,000\nCaf\u00e9\n".encode("cp1252")
     assert parse_subtitles(data, "srt", language="fr", automatic=True) == [
@@ -139,7 +161,7 @@ def test_reversed_cues_are_left_out():
         ("<!DOCTYPE tt [<!ENTITY a 'aaaa'>]><tt>&a;</tt>", "ttml", "DOCTYPE"),
         ("<tt><p begin='soon' end='later'>x</p></tt>", "ttml", "soon"),
         ("[]", "json3", "json3"),
-        ("anything", "ass", "known formats"),
+        ("anything", "sub", "known formats"),
     ],
 )
 def test_a_file_in_the_wrong_format_says_so(data, extension, says):

@@ -1,4 +1,4 @@
-"""Subtitle files (WebVTT, SRT, TTML, json3) become lines with exact-enough times and plain text."""
+"""Subtitle files (WebVTT, SRT, ASS, TTML, json3) become lines of plain text, with their times."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from xml.etree import ElementTree
 from clipmill.core.sample import Subtitle
 
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
+_CLOCK_ALONE = re.compile(rf"\s*{_CLOCK}\s*")
 _ARROW = re.compile(rf"^\s*{_CLOCK}\s*-->\s*{_CLOCK}")
 _INLINE_TIME = re.compile(r"<(?:\d+:)?\d{1,2}:\d{1,2}\.\d+>")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
 # Of ASS: shapes to draw, and marks of breaks and of spaces that do not break.
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?=\{[^{}]*\\p0|$)")
+_COMMENT = re.compile(r"\{[^{}\\]*\}")
 _BREAK = re.compile(r"\\[Nh]|<br\s*/?>", re.IGNORECASE)
 _NOT_CUES = ("NOTE", "STYLE", "REGION")
 
@@ -37,8 +39,8 @@ def parse_subtitles(
 
     Args:
         data: the file's bytes.
-        extension: what the file calls itself: ``vtt``, ``srt``, ``ttml``, ``dfxp``, ``xml``,
-            ``json3`` or ``json``.
+        extension: what the file calls itself: ``vtt``, ``srt``, ``ass``, ``ssa``, ``ttml``,
+            ``dfxp``, ``xml``, ``json3`` or ``json``.
         language: language to record with each line, such as ``en``.
         automatic: whether a machine wrote the lines.
 
@@ -138,6 +140,26 @@ def _read_srt(text: str) -> list[_Cue]:
     return cues
 
 
+def _read_ass(text: str) -> list[_Cue]:
+    """The lines of ``[Events]``, whose ``Format`` tells their fields; the last one is the text."""
+    fields: list[str] = []
+    cues = []
+    for line in text.splitlines():
+        kind, _, rest = line.partition(":")
+        if kind == "Format":
+            fields = [name.strip() for name in rest.split(",")]
+        elif kind == "Dialogue" and {"Start", "End", "Text"} <= set(fields):
+            values = dict(zip(fields, rest.strip().split(",", len(fields) - 1), strict=False))
+            times = [_CLOCK_ALONE.fullmatch(values.get(name, "")) for name in ("Start", "End")]
+            if times[0] and times[1]:
+                shown = _COMMENT.sub("", _DRAWING.sub("", values.get("Text", "")))
+                start, end = (_seconds(*time.groups()) for time in times if time)
+                cues.append(_Cue(start, end, _plain(shown.split("\\N"))))
+    if text.strip() and not fields:
+        raise ValueError("subtitles hold no 'Format:' line, so are not ASS")
+    return cues
+
+
 def _read_ttml(text: str) -> Iterator[_Cue]:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError("TTML subtitles with a DOCTYPE are refused: entities may grow without end")
@@ -204,6 +226,8 @@ def _read_json3(text: str) -> Iterator[_Cue]:
 _READERS: dict[str, Callable[[str], Iterator[_Cue] | list[_Cue]]] = {
     "vtt": _read_vtt,
     "srt": _read_srt,
+    "ass": _read_ass,
+    "ssa": _read_ass,
     "ttml": _read_ttml,
     "dfxp": _read_ttml,
     "xml": _read_ttml,

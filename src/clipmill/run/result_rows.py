@@ -25,7 +25,7 @@ def result_row(sample: Sample, worked: Worked) -> dict[str, Any]:
         "fetch": worked.fetch,
         "probe": worked.probe,
         "media": None,
-        "subtitles": _subtitle_cells(worked.subtitles),
+        "subtitles": _subtitle_cells([*worked.subtitles, *sample.subtitles]),
         "info": info_row(info, info_text),
     }
 

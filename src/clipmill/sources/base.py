@@ -63,6 +63,19 @@ MEDIA_TYPE = pa.list_(
 )
 
 
+SUBTITLES_TYPE = pa.list_(
+    pa.struct(
+        [
+            ("language", pa.string()),
+            ("start_seconds", pa.float64()),
+            ("end_seconds", pa.float64()),
+            ("text", pa.string()),
+            ("automatic", pa.bool_()),
+        ]
+    )
+)
+
+
 def media_ref(path: str | None, extension: str, **place: int | None) -> dict[str, Any]:
     """One element of ``_media``; what ``place`` leaves out is null."""
     whole = {"offset": None, "size": None, "row": None, "sha256": None}

@@ -18,6 +18,7 @@ from clipmill.sources.column_types import unify
 from clipmill.sources.columns import Columns
 from clipmill.sources.folder_kind import METADATA_NAMES, Entry, list_folder
 from clipmill.sources.folder_metadata import FolderMetadata
+from clipmill.sources.folder_subtitles import media_stem, read_subtitles
 from clipmill.sources.paths import expand, is_folder
 from clipmill.sources.row_shape import RowShape
 from clipmill.sources.streams import is_local, open_stored, reading
@@ -32,13 +33,15 @@ class _Listing:
     """The rows of one folder: media names (or named but missing ones) and their metadata rows.
 
     What may be ``readable`` is what lies in the folder, and what does not lie there: reading that
-    says so. What is hidden or leads out of the folder is neither.
+    says so. What is hidden or leads out of the folder is neither. ``subtitles`` are the names of
+    subtitle files by the stem of their media.
     """
 
     names: list[str]
     metadata_rows: list[int | None]
     readable: frozenset[str]
     sidecars: frozenset[str]
+    subtitles: Mapping[str, list[str]]
     size: int
     version: str
 
@@ -48,7 +51,8 @@ class FolderSource(Source):
 
     A JSON file of the same stem gives columns, and so does a ``metadata.csv``, ``.jsonl`` or
     ``.parquet`` with the column ``file_name``. Their ``caption`` is the caption, else what a text
-    file of the same stem holds. Hidden files and links that leave the folder are skipped; a file
+    file of the same stem holds; subtitle files of that stem, with a language after it or not, are
+    its subtitles. Hidden files and links that leave the folder are skipped; a file
     that metadata name and that is not there is a row that fails.
 
     Args:
@@ -112,13 +116,14 @@ class FolderSource(Source):
             raw,
             url=pa.array(paths, pa.string()),
             text=pa.array([self._caption(file.url, name, listing) for name in names], pa.string()),
+            subtitles=[self._subtitles(file.url, name, listing) for name in names],
             media=pa.array([refs or None for refs in media], MEDIA_TYPE),
         )
 
     def _plan(self) -> RowShape:
         if self._shape is None:
             types: dict[str, pa.DataType] = {}
-            has_text = False
+            has_text = has_subtitles = False
             folders = list(self._folders())
             self._check_metadata(set(folders))
             for folder in folders:
@@ -127,6 +132,7 @@ class FolderSource(Source):
                     rows = len(listing.names)
                     self._files.append(InputFile(folder, rows, listing.size, listing.version))
                     has_text |= any(name.endswith(".txt") for name in listing.sidecars)
+                    has_subtitles |= bool(listing.subtitles)
                     self._merge_sidecar_types(types, folder, listing)
             if not self._files:
                 raise InputError(
@@ -140,6 +146,7 @@ class FolderSource(Source):
                 self._where,
                 has_media=True,
                 has_text=has_text,
+                has_subtitles=has_subtitles,
                 default_url=None,
             )
         return self._shape
@@ -204,13 +211,18 @@ class FolderSource(Source):
             for entry in entries
             if entry.name.endswith((".txt", ".json")) and entry.name.rpartition(".")[0] in stems
         }
+        subtitles: dict[str, list[str]] = {}
+        for entry in entries:
+            if stem := media_stem(entry.name, stems):
+                subtitles.setdefault(stem, []).append(entry.name)
         present = [entry.name for entry in media]
         names, rows = self._with_metadata(folder, present)
         missing = set(names) - {entry.name for entry in everything}
         readable = {*present, *(name for name in missing if not name.startswith("."))}
         version = max((entry.version for entry in media), default="")
         size = sum(entry.size for entry in media)
-        return _Listing(names, rows, frozenset(readable), frozenset(sidecars), size, version)
+        kept = frozenset(readable), frozenset(sidecars)
+        return _Listing(names, rows, *kept, subtitles, size, version)
 
     def _leaves(self, folder: str, entry: Entry) -> bool:
         """Whether this is a link to outside the folder that the user named."""
@@ -276,6 +288,11 @@ class FolderSource(Source):
         path = f"{folder}/{sidecar}"
         with reading(path), open_stored(path) as file:
             return file.read().decode("utf-8-sig", errors="replace").strip()
+
+    @staticmethod
+    def _subtitles(folder: str, name: str, listing: _Listing) -> list[dict[str, Any]]:
+        stem = name.rpartition(".")[0]
+        return read_subtitles(folder, stem, listing.subtitles.get(stem, ()))
 
 
 def _sidecar(name: str, extension: str) -> str:

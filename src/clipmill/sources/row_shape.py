@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clipmill.core.errors import InputError
 from clipmill.core.redact import redact_url
 from clipmill.core.registry import nearest
-from clipmill.sources.base import MEDIA_COLUMN, MEDIA_TYPE
+from clipmill.sources.base import MEDIA_COLUMN, MEDIA_TYPE, SUBTITLES_COLUMN, SUBTITLES_TYPE
 from clipmill.sources.clips import CLIPS_TYPE, check_clip_type, read_clips
 from clipmill.sources.columns import RESERVED, Columns
 from clipmill.sources.valid_text import decoded
@@ -28,6 +28,7 @@ class RowShape:
         where: the input, for messages.
         has_media: the source knows where the bytes of its rows lie and gives each row a URL.
         has_text: the source has texts that go with its rows, apart from any column.
+        has_subtitles: likewise subtitles.
         default_url: column with the URLs when the user chose none; None when the source's own
             names for its rows are better.
 
@@ -43,11 +44,13 @@ class RowShape:
         *,
         has_media: bool = False,
         has_text: bool = False,
+        has_subtitles: bool = False,
         default_url: str | None = "url",
     ) -> None:
         where = redact_url(where)
         self.has_media = has_media
         self.has_text = has_text
+        self.has_subtitles = has_subtitles
         self.url = _url_column(raw, columns, where, default_url, is_optional=has_media)
         self.caption = _chosen(raw, columns.caption_col, "caption_col", where)
         self.clips = _chosen(raw, columns.clip_col, "clip_col", where)
@@ -73,6 +76,8 @@ class RowShape:
             fields.append(("clips", CLIPS_TYPE))
         if self.has_media:
             fields.append((MEDIA_COLUMN, MEDIA_TYPE))
+        if self.has_subtitles:
+            fields.append((SUBTITLES_COLUMN, SUBTITLES_TYPE))
         return pa.schema(fields + [(new, raw.field(name).type) for name, new in self.kept.items()])
 
     @property
@@ -88,6 +93,7 @@ class RowShape:
         url: pa.Array[Any] | None = None,
         text: pa.Array[Any] | None = None,
         media: pa.Array[Any] | None = None,
+        subtitles: Sequence[Sequence[dict[str, Any]]] = (),
     ) -> pa.Table:
         """Shape raw rows.
 
@@ -96,6 +102,7 @@ class RowShape:
             url: what to call rows that have no URL in a column; for sources with media.
             text: captions of rows that have none in a column; for sources with texts.
             media: where the bytes lie; for sources with media.
+            subtitles: lines of each row; for sources with subtitles.
         """
         made = {"url": _first(self._text(raw, self.url), url)}
         if "caption" in self.schema.names:
@@ -104,6 +111,8 @@ class RowShape:
             made["clips"] = read_clips(raw.column(self.clips))
         if self.has_media:
             made[MEDIA_COLUMN] = media
+        if self.has_subtitles:
+            made[SUBTITLES_COLUMN] = pa.array(subtitles, SUBTITLES_TYPE)
         made |= {new: raw.column(name) for name, new in self.kept.items()}
         return pa.table(made, schema=self.schema)
 

@@ -31,6 +31,26 @@ def origin(media):
         yield running
 
 
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket on a real S3 server on this machine."""
+    moto = pytest.importorskip("moto.server")
+    s3fs = pytest.importorskip("s3fs")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()  # they know the server of another module
+        s3fs.S3FileSystem().makedirs("clips", exist_ok=True)  # its server forgets nothing
+        yield "s3://clips"
+    server.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
 @pytest.fixture(scope="session")
 def licensed(tmp_path_factory):
     """A dataset of four videos in two shards, all but one with a licence; the third is none."""

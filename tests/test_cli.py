@@ -226,7 +226,7 @@ def test_what_libraries_warn_of_is_shown_only_to_those_who_ask(tmp_path):
     (tmp_path / "chardet.py").write_text('__version__ = "99.0.0"')  # requests warns of it
     (tmp_path / "urls.txt").write_text("https://www.youtube.com/watch?v=1\n")  # no id of a video
     there = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = ("download", tmp_path / "urls.txt", tmp_path / "out", "--failure-budget", "1")
+    command = ("download", tmp_path / "urls.txt", tmp_path / "out", "--failure-budget", "1", "-q")
     done = _clipmill(*command, env=there)
     assert (done.returncode, done.stderr) == (0, "")
     assert "1 x invalid_url" in done.stdout

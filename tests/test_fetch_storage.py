@@ -440,26 +440,8 @@ def test_a_missing_storage_library_says_what_to_install(target, monkeypatch):
     assert error.details["attempts"] == 1
 
 
-@pytest.fixture(scope="module")
-def bucket():
-    server_module = pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ACCESS_KEY_ID", "test")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        files = fsspec.filesystem("s3", skip_instance_cache=True)
-        files.mkdir("videos")
-        files.pipe_file("videos/a.mp4", VIDEO)
-        yield "s3://videos"
-    server.stop()
-
-
 def test_s3_whole_and_in_part(bucket, target):
+    fsspec.filesystem("s3").pipe_file(f"{bucket}/a.mp4", VIDEO)
     fetched = fetch(target, f"{bucket}/a.mp4")
     assert target.read_bytes() == VIDEO
     assert fetched.downloaded_bytes == len(VIDEO)

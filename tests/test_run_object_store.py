@@ -17,27 +17,6 @@ from select_data import make_dataset, write_shard
 HERE = {"allow_private_addresses": True, "quiet": True, "retries": 0}
 
 
-@pytest.fixture(scope="module")
-def bucket():
-    """A bucket on a real S3 server on this machine."""
-    moto = pytest.importorskip("moto.server")
-    import s3fs
-
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    patch = pytest.MonkeyPatch()
-    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().makedirs("clips", exist_ok=True)  # its server forgets nothing
-    yield "s3://clips"
-    patch.undo()
-    server.stop()
-
-
 @pytest.mark.parametrize("layout", ["webdataset", "files"])
 def test_a_dataset_is_written_resumed_retried_and_read_there(
     bucket, origin, media, tmp_path, layout

@@ -101,6 +101,17 @@ def test_the_newest_group_of_a_step_has_its_name_and_older_ones_their_fingerprin
     assert column(data, "round(10 * (motion.mean - motion_aaaaaa.mean))")[:2] == [2, 5]
 
 
+def test_a_column_that_differs_from_another_in_case_alone_has_another_name(folder):
+    write_shard(folder, "00000", [{"caption": "a", "Caption": "b"}])
+    data = clipmill.open(folder)
+    assert len(data.select("caption = 'a' and Caption_1 = 'b'")) == 1
+    for ask in (data.select, lambda text: data.sql(f"select {text} from data")):
+        with pytest.raises(InputError, match="in queries this one is called 'Caption_1'"):
+            ask("Caption = 'b'")
+    with pytest.raises(InputError, match="called 'Caption_1'"):
+        data.table(["Caption", "motion.mean"])
+
+
 def test_a_column_of_the_input_keeps_its_name_before_a_step(folder):
     write_shard(folder, "00000", [{"motion": 3}])
     write_cells(folder, "motion-aaaaaa", 1, MOTION, {"00000": [motion(0.5)]})

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -214,6 +215,13 @@ def test_quantiles_are_exact(tmp_path):
     assert (found.quantiles["p5"], found.quantiles["p99"], found.mean) == (5, 99, 50)
 
 
+def test_decimals_are_numbers(tmp_path):
+    prices = [Decimal("0.5"), Decimal("1.5"), None]
+    write_shard(tmp_path, "00000", [{"price": price} for price in prices])
+    (found,) = distributions(clipmill.open(tmp_path), ["price"])
+    assert (found.values, found.quantiles["p50"], sum(found.histogram)) == (2, 1.0, 2)
+
+
 def test_all_frames_below_a_threshold_is_not_their_mean_below_it(tmp_path):
     dark = [motion(0.05, 0.05), motion(0.05, 0.9), motion(0.4, 0.05), motion(0.9, 0.9)]
     write_shard(tmp_path, "00000", [{}] * 4)
@@ -270,7 +278,7 @@ def test_the_command_stats_shows_distributions_and_thresholds(data, capsys):
     assert [rule["rows"] for rule in found["thresholds"]] == [1, 2, 2, 2]
     assert guarded(lambda: app(["stats", folder, "--below", "1"])) == 2
     assert guarded(lambda: app(["stats", folder, "motion.mean", "--below", "nan"])) == 2
-    assert "finite numbers" in capsys.readouterr().err
+    assert "finite number" in capsys.readouterr().err
     write_shard(Path(folder), "00000", [{"caption": "a\n\x1b[2Jb"}])
     assert guarded(lambda: app(["stats", folder, "caption"])) == 0
     assert r"1 x a\n\x1b[2Jb" in capsys.readouterr().out

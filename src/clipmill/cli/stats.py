@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,8 +54,6 @@ def command(
 
     if (below or above) and not columns:
         raise UserError("--below and --above need a column: `clipmill stats DATASET COLUMN ...`.")
-    if not all(map(math.isfinite, [*(below or []), *(above or [])])):
-        raise UserError("--below and --above must be finite numbers.")
     data = Dataset(dataset)
     found = distributions(data, columns or []) if columns or not keep else []
     kept = sweep(data, columns or [], below or [], above or []) if below or above else []

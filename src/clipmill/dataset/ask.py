@@ -12,7 +12,7 @@ from clipmill.core.errors import InputError, UserError
 from clipmill.dataset.engine import Engine, table_of, told_plainly, try_out
 from clipmill.dataset.expression import parser
 from clipmill.dataset.relation import Relation
-from clipmill.dataset.resolve import Path, resolve
+from clipmill.dataset.resolve import Path, refuse_twin, resolve
 from clipmill.dataset.sql_tree import DATA, ColumnRef, Node, column_refs, nodes
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def asked(relation: Relation, query: str) -> Iterator[tuple[duckdb.DuckDBPyConne
     """
     tree = parser().query(query)
     _bind(query, tree, relation.schema)
+    for ref in column_refs(tree):
+        refuse_twin(ref, relation.schema, query, ref.names[:2])  # perhaps behind a table's name
     sql = parser().query_sql(tree)
     columns = _columns(tree, relation.schema)
     if not _binds(sql, relation.schema, columns):

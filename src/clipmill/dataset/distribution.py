@@ -229,6 +229,8 @@ def _distribution(
         found.top = [(text, number) for text, number in rows]
         found.values = row_of(connection, f"SELECT count(value) FROM ({listed})")[0]
         return found
+    if pa.types.is_decimal(inner):
+        listed = f"SELECT CAST(value AS DOUBLE) AS value FROM ({listed})"
     _describe(connection, listed, found)
     return found
 
@@ -281,7 +283,9 @@ def _rules(path: Path, schema: pa.Schema, sign: str, limit: float) -> Iterable[t
     name = ".".join(path)
     value = ".".join(map(quoted, path))
     kind = type_at(schema, path)
-    if not _is_number(_value_type(kind)) or not math.isfinite(limit):
+    if not math.isfinite(limit):
+        raise InputError(f"{limit} is no threshold: it must be a finite number.")
+    if not _is_number(_value_type(kind)):
         raise InputError(f"{name!r} holds no numbers that could lie {sign} {limit:g}.")
     if not _is_list(kind):
         return [(f"{name} {sign} {limit:g}", f"{value} {sign} {limit!r}")]

@@ -23,7 +23,7 @@ from clipmill.dataset.columns import BEFORE, ColumnGroup, column_groups
 from clipmill.dataset.dataset import Dataset, holds_media
 from clipmill.dataset.engine import Engine, quoted, sql_types, table_of, text_list, told_plainly
 from clipmill.dataset.projection import Tree, projection, tree_of
-from clipmill.dataset.resolve import Path
+from clipmill.dataset.resolve import TWIN, Path
 from clipmill.dataset.stand_ins import StandIns
 
 if TYPE_CHECKING:
@@ -93,7 +93,11 @@ class Relation:
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns as queries see them."""
-        fields = list(self.base)
+        twins = self._twins()
+        fields = [
+            field.with_metadata({TWIN: twins[field.name]}) if field.name in twins else field
+            for field in self.base
+        ]
         for name, group in self.groups.items():
             fields.append(pa.field(name, pa.struct(self._group_fields(group))))
         if SHARD not in (name.lower() for name in self.base.names):
@@ -174,6 +178,21 @@ class Relation:
     def empty(self) -> pa.Table:
         """No rows, with all columns: to try queries on."""
         return pa.Table.from_batches([], self.schema)
+
+    def _twins(self) -> dict[str, str]:
+        """Names of columns that differ from those before in case alone, by DuckDB's for them."""
+        found: dict[str, str] = {}
+        seen: set[str] = set()
+        for name in self.dataset.schema(self.dataset.shards[0]).names:
+            told = name
+            number = 0
+            while told.lower() in seen:
+                number += 1
+                told = f"{name}_{number}"
+            seen.add(told.lower())
+            if told != name:
+                found[told] = name
+        return found
 
     def _base_schema(self, connection: duckdb.DuckDBPyConnection, number: int) -> pa.Schema:
         source = (

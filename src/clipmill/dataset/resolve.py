@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +12,8 @@ from clipmill.core import registry
 from clipmill.core.errors import InputError
 from clipmill.dataset.sql_tree import DATA, ColumnRef, pointed_at
 
+TWIN = b"twin"
+"""Metadata of a column that is not called as in the tables: its name there."""
 Path = tuple[str, ...]
 """A column, or a field in it: ``("motion", "mean")``."""
 
@@ -30,6 +32,7 @@ def resolve(ref: ColumnRef, schema: pa.Schema, text: str) -> Path:
     names = ref.names
     if len(names) > 1 and names[0].lower() == DATA and _find(DATA, schema.names) is None:
         names = names[1:]
+    refuse_twin(ref, schema, text, names[:1])
     first = _find(names[0], schema.names)
     if first is None:
         hint = _hint(".".join(names), schema)
@@ -48,6 +51,27 @@ def resolve(ref: ColumnRef, schema: pa.Schema, text: str) -> Path:
         path.append(fields[place].name)
         kind = fields[place].type
     return tuple(path)
+
+
+def refuse_twin(ref: ColumnRef, schema: pa.Schema, text: str, names: Sequence[str]) -> None:
+    """Refuse a column that SQL would take for another, whose name differs in case alone.
+
+    Args:
+        ref: as the query names it.
+        schema: columns of the dataset.
+        text: the query, for the message.
+        names: those parts of it that may name the column.
+
+    Raises:
+        InputError: says what the column is called instead.
+    """
+    for field in schema:
+        twin = (field.metadata or {}).get(TWIN, b"").decode()
+        if twin and twin in names:
+            raise InputError(
+                f"Another column's name differs from {twin!r} in case alone, so in queries this "
+                f"one is called {field.name!r}.\n{_mark(text, ref)}"
+            )
 
 
 def type_at(schema: pa.Schema, path: Path) -> pa.DataType:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import clipmill
-from clipmill.core.errors import InputError, RecipeError, RunError, UserError
+from clipmill.core.errors import InputError, OutputError, RecipeError, RunError, UserError
 from clipmill.dataset.columns import column_groups, newest_groups
 from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
@@ -408,6 +408,14 @@ def test_what_is_asked_wrongly_is_said_before_anything_is_written(
     with pytest.raises(RecipeError, match=message):
         clips.annotate(*steps, modules=[steps_file], quiet=True)
     assert not clips.folder.exists("columns")
+
+
+def test_a_dataset_that_cannot_be_written_says_so(clips):
+    lock = Path(clips.folder.root) / "_run/lock"
+    lock.unlink()
+    lock.mkdir()  # what keeps even the superuser from opening it
+    with pytest.raises(OutputError, match=f"{clips.folder.root} cannot be written: Is a directory"):
+        clips.annotate("picture", quiet=True)
 
 
 def test_a_file_without_steps_or_with_an_error_is_refused(clips, tmp_path):

@@ -204,6 +204,7 @@ def test_a_retry_keeps_what_was_said_of_the_others(videos, tmp_path, origin, wri
         ("middle.number >", "middle.number >"),
         ("middle.number", "is no condition"),
         ("media.mp4.size > 1", "no column"),
+        (True, "True is no text: put it in quotes"),
     ],
 )
 def test_a_wrong_condition_is_told_before_anything_is_written(videos, tmp_path, where, message):

@@ -15,9 +15,15 @@ VIRTUAL_WRITE: dict[str, Any] = {"format": "parquet", "encode_formats": {}}
 
 
 def several(value: Any) -> Any:
-    """One thing or several, as several."""
+    """One thing or several, as several.
+
+    Raises:
+        ValueError: it is a number or the like, as YAML takes an unquoted ``true`` for one.
+    """
     if value is None:
         return []
+    if not isinstance(value, str | Mapping | list | tuple):
+        raise ValueError(f"{value!r} is no text: put it in quotes")
     return [value] if isinstance(value, str | Mapping) else value
 
 

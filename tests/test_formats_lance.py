@@ -105,7 +105,12 @@ def test_a_dataset_of_failures_has_no_rows(tmp_path):
     assert lance.dataset(tmp_path / ROOT).count_rows() == 0
 
 
-def test_a_map_is_refused(tmp_path):
-    tags = pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))
-    with pytest.raises(OutputError, match="Column 'tags' is a map"):
-        write(tmp_path, "00000", [{"key": "a"}], tags=tags)
+def test_a_map_becomes_a_list_of_pairs(tmp_path):
+    kind = pa.map_(pa.string(), pa.int64())
+    tags = pa.array([[("a", 1)]], kind)
+    nested = pa.array([[[("b", None)]]], pa.list_(kind))
+    write(tmp_path, "00000", [{"key": "a"}], tags=tags, nested=nested)
+    LanceFormat().conclude(Folder(tmp_path), ["00000"], {})
+    (row,) = lance.dataset(tmp_path / ROOT).to_table(columns=["tags", "nested"]).to_pylist()
+    assert row["tags"] == [{"key": "a", "value": 1}]
+    assert row["nested"] == [[{"key": "b", "value": None}]]

@@ -1,10 +1,14 @@
 """Exports in the format huggingface: what ``datasets`` reads of them."""
 
+from decimal import Decimal
+
 import datasets
+import pyarrow as pa
 import pytest
 import yaml
 
 import clipmill
+from clipmill.demo.media import make_video
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +51,27 @@ def test_it_is_a_dataset_of_ours_too(out):
     key = data.table(["key"])["key"][0].as_py()
     assert data.sample(key)["mp4"][4:8] == b"ftyp"
     assert clipmill.download(out, out.parent / "again", quiet=True).table(["status"]).num_rows
+
+
+def test_datasets_reads_columns_of_all_types(tmp_path):
+    path = make_video(tmp_path / "a.mp4", seconds=0.4, fps=10)
+    given = {
+        "tags": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+        "price": pa.array([Decimal("1.50")], pa.decimal128(10, 2)),
+        "kind": pa.array(["x"]).dictionary_encode(),
+        "seen": pa.array([0], pa.timestamp("us", "UTC")),
+        "deep": pa.array([{"a": [{"b": 1}]}]),
+        "bytes": pa.array([b"\x00\xff"]),
+        "nothing": pa.nulls(1),
+        "video": pa.array(["taken by the reader"]),
+    }
+    table = pa.table({"url": [str(path)], **given})
+    raw = clipmill.download(table, tmp_path / "raw", allow_local_paths=True, quiet=True)
+    raw.export(tmp_path / "out", format="huggingface", precision="copy", quiet=True)
+    cache = str(tmp_path / "cache")
+    found = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=cache)
+    (row,) = found.cast_column("video", datasets.Video(decode=False))
+    assert row["tags"] == [{"key": "a", "value": 1}]
+    assert (row["price"], row["kind"], row["bytes"]) == (Decimal("1.50"), "x", b"\x00\xff")
+    assert row["deep_a"] == [{"b": 1}]
+    assert row["input_video"] == "taken by the reader"

@@ -31,7 +31,8 @@ def flat_table(table: pa.Table, rows: list[int], taken: Collection[str]) -> pa.T
     """What is known of some rows, under flat names such as ``probe_duration_seconds``.
 
     ``license`` is what a site said, where the input has no such column; units and descriptions
-    stay with the columns.
+    stay with the columns. A map becomes a list of its pairs, ``key`` and ``value``, since hardly a
+    reader has maps.
 
     Args:
         table: of a shard.
@@ -49,6 +50,20 @@ def flat_table(table: pa.Table, rows: list[int], taken: Collection[str]) -> pa.T
     for field, column in zip(kept.schema, kept.columns, strict=True):
         name = field.name.replace(".", "_")
         name = f"input_{name}" if name in taken or name in made else name
-        made[name] = (field.with_name(name), column)
+        kind = _without_maps(field.type)
+        column = column if kind == field.type else column.cast(kind)
+        made[name] = (field.with_name(name).with_type(kind), column)
     known = [pair for pair in made.values() if pair[1].type != pa.null()]
     return pa.table([column for _, column in known], schema=pa.schema([one for one, _ in known]))
+
+
+def _without_maps(kind: pa.DataType) -> pa.DataType:
+    """The same type with lists of pairs for maps, in lists and structs too."""
+    if isinstance(kind, pa.MapType):
+        pair = [("key", _without_maps(kind.key_type)), ("value", _without_maps(kind.item_type))]
+        return pa.list_(pa.struct(pair))
+    if isinstance(kind, pa.ListType):
+        return pa.list_(_without_maps(kind.value_type))
+    if isinstance(kind, pa.StructType):
+        return pa.struct([field.with_type(_without_maps(field.type)) for field in kind])
+    return kind

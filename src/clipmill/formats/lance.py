@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clipmill.core.errors import OutputError
 from clipmill.core.extras import require
 from clipmill.core.sample import MediaRef
 from clipmill.formats.base import MemberPlace, ShardFormat
@@ -53,15 +52,10 @@ class LanceWriter(SpoolWriter):
     layout: ClassVar[str] = "lance"
 
     def finish(self, table: pa.Table) -> list[str]:
-        """Write the fragment, and the table that tells where in it media lie.
-
-        Raises:
-            OutputError: an input column is of a type that Lance has not.
-        """
+        """Write the fragment, and the table that tells where in it media lie."""
         cells, rows = self.spooled(), rows_with_media(table)
         if not rows:
             return [write_table(self.staging, self.shard, table)]
-        _check_types(table.schema)
         names = media_column_names(table.schema)
         known = flat_table(table, rows, names)
         keys = [str(key) for key in table.column("key").take(pa.array(rows)).to_pylist()]
@@ -75,15 +69,6 @@ class LanceWriter(SpoolWriter):
         os.replace(made, final)
         placed = with_offsets(table, rows, offsets)
         return [fragment_name(self.shard), write_table(self.staging, self.shard, placed)]
-
-
-def _check_types(schema: pa.Schema) -> None:
-    """Refuse what this version of the file format has no column for."""
-    if maps := [field.name for field in schema if pa.types.is_map(field.type)]:
-        raise OutputError(
-            f"Column {maps[0]!r} is a map, which format 'lance' cannot hold. Leave it out with "
-            "--save-additional-columns, or choose another format."
-        )
 
 
 def _with_blobs(known: pa.Schema, names: Sequence[str]) -> pa.Schema:

@@ -18,6 +18,7 @@ ARRANGED = [
     ("opus", "quad", "quad"),
     ("opus", "5.1(side)", "5.1"),
     ("opus", "2.1", "stereo"),
+    ("opus", "5.0", "stereo"),
     ("mp3", "5.1", "stereo"),
 ]
 
@@ -33,7 +34,7 @@ def tones(path):
 
 def source_of(folder, layout):
     """Half a second of 48 kHz with 200 Hz on the first channel, 300 Hz on the second and so on."""
-    count = {"2.1": 3, "3.0": 3, "quad": 4, "5.1": 6, "5.1(side)": 6, "7.1": 8}[layout]
+    count = {"2.1": 3, "3.0": 3, "quad": 4, "5.0": 5, "5.1": 6, "5.1(side)": 6, "7.1": 8}[layout]
     waves = np.stack([sine(-12, 0.6, hertz=200 + 100 * number) for number in range(count)])
     return write_sound(folder / "a.mkv", waves, codec="flac", layout=layout)
 

@@ -51,6 +51,8 @@ _PRESETS: dict[str, tuple[str, ...]] = {
 _AUDIO_BIT_RATE = {"aac": 192_000, "libmp3lame": 192_000, "libopus": 160_000}
 _USUAL_LAYOUTS = ("", "mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
 """What so many channels are taken for whose file does not say how they are arranged."""
+_SCRAMBLED = frozenset({("libopus", "5.0"), ("libopus", "6.1")})
+"""Arrangements that libav takes, and whose channels it puts in each other's places."""
 X264_REPEATABLE = "cpu-independent=1"
 """Without it x264 takes code for wide registers that reads memory it never wrote, and no two runs
 agree; with it processors agree as well. It costs 1 %."""
@@ -217,6 +219,8 @@ def coded_layout(name: str, layout: str, channels: int) -> str | None:
 
 @cache
 def _takes_layout(name: str, layout: str) -> bool:
+    if (name, layout) in _SCRAMBLED:
+        return False
     context: Any = av.CodecContext.create(name, "w")
     context.layout, context.sample_rate = layout, _PROOF_SOUND_RATE
     context.format, context.time_base = (

@@ -53,7 +53,7 @@ def test_it_is_a_dataset_of_ours_too(out):
     assert clipmill.download(out, out.parent / "again", quiet=True).table(["status"]).num_rows
 
 
-def test_datasets_reads_columns_of_all_types(tmp_path):
+def test_datasets_reads_columns_of_all_types_and_names(tmp_path):
     path = make_video(tmp_path / "a.mp4", seconds=0.4, fps=10)
     given = {
         "tags": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
@@ -64,6 +64,8 @@ def test_datasets_reads_columns_of_all_types(tmp_path):
         "bytes": pa.array([b"\x00\xff"]),
         "nothing": pa.nulls(1),
         "video": pa.array(["taken by the reader"]),
+        "file_name": pa.array(["of something else"]),
+        "old_file_names": pa.array([["a", "b"]]),
     }
     table = pa.table({"url": [str(path)], **given})
     raw = clipmill.download(table, tmp_path / "raw", allow_local_paths=True, quiet=True)
@@ -75,3 +77,5 @@ def test_datasets_reads_columns_of_all_types(tmp_path):
     assert (row["price"], row["kind"], row["bytes"]) == (Decimal("1.50"), "x", b"\x00\xff")
     assert row["deep_a"] == [{"b": 1}]
     assert row["input_video"] == "taken by the reader"
+    assert row["input_filename"] == "of something else"
+    assert row["old_filenames"] == ["a", "b"]

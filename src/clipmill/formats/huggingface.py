@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +33,8 @@ METADATA = "metadata.parquet"
 FILE_NAME = "file_name"
 _TAKEN = frozenset({FILE_NAME, "video", "audio", "image", "label"})
 """Names that the reader gives to columns of its own."""
+_PATH = re.compile(r"(?:^|(?<=_))file_name(s?)$")
+"""Ends of names by which the reader takes a column for paths of further media."""
 
 
 class HuggingFaceWriter(FilesWriter):
@@ -91,6 +94,7 @@ def flat_rows(table: pa.Table) -> pa.Table:
         ]
         made[f"{extension}_path"] = pa.array(paths, pa.string())
     known = flat_table(table, there, {*_TAKEN, *made})
+    known = known.rename_columns(_without_paths(known.column_names))
     paths_first = pa.table(made)
     return pa.table(
         [*paths_first.columns, *known.columns],
@@ -105,3 +109,14 @@ def main_extension(media: Mapping[str, Any]) -> str | None:
 
 def _rank(extension: str) -> int:
     return (extension in AUDIO_EXTENSIONS) + 2 * (extension in IMAGE_EXTENSIONS)
+
+
+def _without_paths(names: Sequence[str]) -> list[str]:
+    """Names of columns, ``x_filename`` in place of ``x_file_name``, whose files it would open."""
+    told: list[str] = []
+    for name in names:
+        plain = _PATH.sub(r"filename\1", name)
+        while plain != name and (plain in told or plain in names):
+            plain = f"input_{plain}"
+        told.append(plain)
+    return told

@@ -20,6 +20,9 @@ from clipmill.steps.load import StepOrder, make_step, step_fingerprint, step_ord
 from test_dataset_open import peer_shard
 
 STEPS = """
+import os
+import signal
+
 import numpy as np
 import pyarrow as pa
 from pathlib import Path
@@ -77,6 +80,8 @@ def picky(seen, way: str = "value", log: str = ""):
         return 1.0
     if way == "raises":
         raise ValueError("no such picture")
+    if way == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
     if way == "silent":
         raise RuntimeError from ValueError("the weights are gone")
     if way == "process":
@@ -257,6 +262,15 @@ def test_what_goes_wrong_with_one_sample_is_said_in_its_cell(clips, steps_file):
         assert {row["error_class"] for row in failed} == {error_class}
         assert failed[0]["error_message"].startswith(message)
         assert found["00000000_00000"]["value"] == 1.0
+
+
+def test_a_step_that_ends_its_process_takes_no_other_step_with_it(raw, tmp_path, steps_file):
+    dataset = clipmill.open(shutil.copytree(raw, tmp_path / "raw"))
+    dataset.annotate({"picky": {"way": "dies"}}, "numbers", modules=[steps_file], quiet=True)
+    picky = cells(dataset, "picky")
+    assert [row["error_class"] for row in picky.values()] == [None, "decoder_crashed", None]
+    assert picky["00000001"]["error_message"].startswith("the decoder or a step died of SIGKILL")
+    assert [row["status"] for row in cells(dataset, "numbers").values()][:2] == ["success"] * 2
 
 
 def test_a_wrong_step_stops_the_run_with_its_traceback(clips, steps_file):

@@ -187,7 +187,7 @@ class _MediaProcess:
                 return await answer
         except TimeoutError:
             raise _ProcessLostError(
-                f"decoder or step did not get on for {seconds:g} s", "decoder_hung"
+                f"the decoder or a step did not get on for {seconds:g} s", "decoder_hung"
             ) from None
         except (EOFError, ConnectionError):
             raise self._lost() from None
@@ -243,7 +243,11 @@ class _MediaProcess:
         words = f", saying: {lines[-1]}" if lines else ""
         if code is not None and code < 0:
             name = signal.Signals(-code).name
-            return _ProcessLostError(f"the decoder died of {name}{words}", "decoder_crashed")
+            return _ProcessLostError(
+                f"the decoder or a step died of {name}{words}", "decoder_crashed"
+            )
         if not self._ready:
             return RunError(f"no media process can be started: it ended with status {code}{words}")
-        return _ProcessLostError(f"the decoder ended with status {code}{words}", "decoder_crashed")
+        return _ProcessLostError(
+            f"the decoder or a step ended with status {code}{words}", "decoder_crashed"
+        )

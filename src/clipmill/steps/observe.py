@@ -99,7 +99,8 @@ def observe(
         ProcessError: the file cannot be read.
         RunError: a step has a programming error; its fields hold the traceback.
     """
-    steps = [_shown_step(order) for order in orders]
+    used = sorted({number for showing in showings for number in showing.steps})
+    steps = {number: _shown_step(orders[number]) for number in used}
     looks = [[_Look(showing, steps[number]) for number in showing.steps] for showing in showings]
     decoded = 0.0
     if path is not None:

@@ -16,6 +16,7 @@ from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
 from clipmill.run.annotate import annotate_dataset
 from clipmill.run.retry import retry_dataset
+from clipmill.steps.describe import describe_step
 from clipmill.steps.load import StepOrder, make_step, step_fingerprint, step_orders
 from test_dataset_open import peer_shard
 
@@ -333,6 +334,7 @@ def another(seen):
         return step_fingerprint(make_step(StepOrder("one", {}, str(path))))
 
     as_it_is = after("", "")
+    assert describe_step("one", str(path))["summary"] == "", "no words of its own, and no others"
     assert as_it_is == after("return 5", "return 6  # of another step")
     changes = ("BY, OTHER = 2", "BY, OTHER = 4"), ("value * BY", "-value"), ("(fps", "(count")
     assert len({as_it_is, *(after(*change) for change in changes)}) == 4

@@ -72,7 +72,7 @@ def step(
         made: Any = create_model(
             function.__name__, __base__=FunctionStep, __module__=function.__module__, **fields
         )
-        made.__doc__ = function.__doc__
+        made.__doc__ = function.__doc__ or ""  # None would be told as that of the base
         made.function = staticmethod(function)
         made.columns, made.wants, made.reads = schema, wants, tuple(reads)
         made.name, made.version, made.cost = name or function.__name__, version, cost

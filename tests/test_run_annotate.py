@@ -441,6 +441,10 @@ def test_a_file_without_steps_or_with_an_error_is_refused(clips, tmp_path):
     for path, message in (empty, "defines no step"), (broken, "cannot be loaded"):
         with pytest.raises(RecipeError, match=message):
             clips.annotate("x", modules=[str(path)], quiet=True)
+    half = tmp_path / "half.py"
+    half.write_text("import clipmill\nclass Half(clipmill.Annotate):\n    'Half of a step.'\n")
+    with pytest.raises(RecipeError, match="Class Half lacks name, annotate, columns"):
+        clips.annotate("half", modules=[str(half)], quiet=True)
     with pytest.raises(RecipeError, match="not a Python file"):
         clips.annotate("x", modules=[str(tmp_path / "none.py")], quiet=True)
 

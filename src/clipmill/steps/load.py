@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
-import linecache
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +17,7 @@ from clipmill.core.errors import ClipmillError, RecipeError
 from clipmill.core.extras import check_installed
 from clipmill.core.request import Request
 from clipmill.steps.base import Annotate
-from clipmill.steps.own_code import code_digest
+from clipmill.steps.own_file import source_of, steps_of_file, what_lacks
 
 GROUP = "clipmill.steps"
 """Entry point group by which steps are known."""
@@ -61,11 +55,11 @@ def find_steps(modules: Sequence[str]) -> dict[str, str | None]:
     found: dict[str, str | None] = dict.fromkeys(registry.names(GROUP))
     for path in modules:
         place = os.path.abspath(path)
-        steps = _steps_of_file(place)
+        steps = steps_of_file(place)
         if not steps:
             raise RecipeError(
                 f"{path} defines no step: neither a class of clipmill.Annotate nor a function "
-                "decorated with clipmill.step."
+                f"decorated with clipmill.step.{what_lacks(place)}"
             )
         for name in steps:
             if found.get(name, place) != place:
@@ -111,7 +105,7 @@ def step_type(name: str, module: str | None = None) -> type[Annotate]:
     Raises:
         RecipeError: nothing has that name, or what has it is no step.
     """
-    kind = registry.load(GROUP, name) if module is None else _steps_of_file(module)[name]
+    kind = registry.load(GROUP, name) if module is None else steps_of_file(module)[name]
     kind = getattr(kind, "clipmill_step", kind)
     if not (isinstance(kind, type) and issubclass(kind, Annotate)):
         raise RecipeError(f"{name!r} is registered as a step and is none: {kind!r}.")
@@ -145,7 +139,7 @@ def step_fingerprint(step: Annotate) -> str:
     The code counts for steps that come from a user's file, with what they use of that file; others
     raise their ``version``.
     """
-    said = [step.name, step.version, step.identity(), _source_of(type(step))]
+    said = [step.name, step.version, step.identity(), source_of(type(step))]
     return fingerprint([*said, step.columns.to_string(show_field_metadata=False)])[
         :_FINGERPRINT_DIGITS
     ]
@@ -209,49 +203,6 @@ def check_declared(step: Annotate) -> None:
         )
     if not names or len(set(names)) < len(names):
         raise RecipeError(f"Step {step.name!r} needs one column at least, each name once.")
-
-
-def _source_of(kind: type[Annotate]) -> str | None:
-    """Digest of the code of a step from a user's file; None for others."""
-    function = getattr(kind, "function", None)
-    module = sys.modules.get((function or kind).__module__)
-    if module is None or not getattr(module, "clipmill_file", False):
-        return None
-    return code_digest(module, (function or kind).__name__)
-
-
-def _steps_of_file(path: str) -> dict[str, Any]:
-    """The steps that a file defines, by name; it is loaded anew when it was changed."""
-    return _steps_of_version(path, os.stat(path).st_mtime_ns if os.path.isfile(path) else 0)
-
-
-@cache
-def _steps_of_version(path: str, _modified: int) -> dict[str, Any]:
-    module = _load_file(path)
-    found: dict[str, Any] = {}
-    for thing in vars(module).values():
-        kind = getattr(thing, "clipmill_step", thing)
-        is_step = isinstance(kind, type) and issubclass(kind, Annotate) and hasattr(kind, "name")
-        if is_step and kind.__module__ == module.__name__ and not inspect.isabstract(kind):
-            found[kind.name] = thing
-    return found
-
-
-def _load_file(path: str) -> ModuleType:
-    name = f"clipmill_file_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not os.path.isfile(path):
-        raise RecipeError(f"{path} is not a Python file that is there.")
-    module = importlib.util.module_from_spec(spec)
-    vars(module)["clipmill_file"] = True
-    sys.modules[name] = module
-    linecache.checkcache(path)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise RecipeError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
-    return module
 
 
 def group_name(step: Annotate) -> str:

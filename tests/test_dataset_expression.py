@@ -66,6 +66,18 @@ def test_rows_of_a_table_are_judged_with_unknown_ones_apart():
     assert evaluate(condition, table.slice(0, 0)) == []
 
 
+def test_operations_on_the_results_of_many_others_are_no_trouble():
+    """A check for NaN at every step would double the work of each: 2 ** 60 of them."""
+    condition = parse_condition("+".join(["probe.width * 1.5"] * 60) + " > 1e2", SCHEMA)
+    assert len(condition.sql) < 10_000
+
+
+@pytest.mark.parametrize("text", ["not " * 500 + "true", "+".join(["probe.width"] * 900) + " > 1"])
+def test_what_is_nested_too_deeply_is_refused(text):
+    with pytest.raises(InputError, match="nested too deeply"):
+        parse_condition(text, SCHEMA)
+
+
 def test_names_and_texts_of_any_alphabet_are_found():
     table = pa.table({"wéird name": [1, 2], "caption": ["猫 it's", 'a "b"']})
     found = parse_condition("\"wéird name\" = 1 and caption like '猫 it''s%' -- yes", table.schema)

@@ -145,8 +145,11 @@ def _make_nan_unknown(node: Node, schema: pa.Schema) -> None:
         engine.add(DATA, pa.Table.from_batches([], schema))
         listed = (f"{parser().sql(call)} AS c{number}" for number, call in enumerate(found))
         kinds = table_of(engine.connection, f"SELECT {', '.join(listed)} FROM {DATA}").schema
+    within: set[int] = set()
     for call, kind in zip(found, kinds, strict=True):
-        if pa.types.is_floating(kind.type):
+        # NaN goes through to the outermost; one check for each would double the work of the next.
+        if pa.types.is_floating(kind.type) and id(call) not in within:
+            within.update(map(id, calls(call)))
             known = parser().value("nullif(0, 'nan'::DOUBLE)")
             known["arguments"][0]["expression"] = dict(call)
             call.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ _ORDER = f"SELECT 1 FROM {DATA} ORDER BY\n"
 _TABLE_FUNCTIONS = {"unnest", "range", "generate_series"}
 _REFUSED_FUNCTIONS = {"getenv", "query", "query_table", "write_log", "nextval", "currval"}
 _NOWHERE = 1 << 62
+_DEEPEST = 240
+"""How far lists and mappings of a tree may be nested; DuckDB reads back 256 levels."""
 
 Node = dict[str, Any]
 
@@ -97,9 +100,14 @@ class Parser:
 
     def query_sql(self, node: Node) -> str:
         """A query as SQL: what was checked, and nothing that was not."""
+        import duckdb
+
         tree = {"error": False, "statements": [{"node": node, "named_param_map": []}]}
         call = "SELECT json_deserialize_sql(?)"
-        ((sql,),) = self._connection.execute(call, [json.dumps(tree)]).fetchall()
+        try:
+            ((sql,),) = self._connection.execute(call, [json.dumps(tree)]).fetchall()
+        except duckdb.SerializationException as error:
+            raise _too_deep() from error
         return str(sql)
 
     def _select(self, before: str, text: str, after: str) -> Node:
@@ -109,6 +117,8 @@ class Parser:
             raise InputError("The query is not UTF-8 text, or has a zero byte in it.")
         call = "SELECT json_serialize_sql(?)"
         ((told,),) = self._connection.execute(call, [f"{before}{text}{after}"]).fetchall()
+        if _depth(told) > _DEEPEST:
+            raise _too_deep()
         tree = json.loads(told)
         if tree.get("error"):
             raise _parse_error(tree, text, len(before))
@@ -185,6 +195,25 @@ def pointed_at(text: str, start: int, length: int = 1) -> str:
     before = line[: start - begin].decode(errors="replace")
     marked = line[start - begin : start - begin + length].decode(errors="replace")
     return f"  {line.decode(errors='replace')}\n  {' ' * len(before)}{'^' * max(len(marked), 1)}"
+
+
+def _too_deep() -> InputError:
+    return InputError(
+        "The query is nested too deeply: write long lists of values with IN, and put brackets "
+        "around parts of long sums."
+    )
+
+
+def _depth(told: str) -> int:
+    """How far lists and mappings of a JSON text are nested."""
+    depth = deepest = 0
+    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', told):
+        if bracket in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif bracket in "]}":
+            depth -= 1
+    return deepest
 
 
 def _length(node: Node, names: tuple[str, ...]) -> int:

@@ -11,7 +11,8 @@ import pytest
 import clipmill
 from clipmill.cli.main import app, guarded
 from clipmill.core.errors import OutputError, UserError
-from clipmill.dataset.distribution import distributions, sweep
+from clipmill.dataset.distribution import distributions
+from clipmill.dataset.sweep import sweep
 from select_data import MOTION, NAN, make_dataset, motion, write_cells, write_shard
 
 CONDITION = "motion.mean > 0.15 and picture.black_share.mean < 0.1 and probe.duration_seconds > 2"

@@ -50,7 +50,8 @@ def command(
     """
     from clipmill.cli.select import funnel_lines
     from clipmill.dataset.dataset import Dataset
-    from clipmill.dataset.distribution import distributions, sweep
+    from clipmill.dataset.distribution import distributions
+    from clipmill.dataset.sweep import sweep
 
     if (below or above) and not columns:
         raise UserError("--below and --above need a column: `clipmill stats DATASET COLUMN ...`.")

@@ -1,9 +1,8 @@
-"""How the values of columns are distributed, and how many rows a threshold would keep."""
+"""How the values of columns are distributed."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ import pyarrow as pa
 
 from clipmill.core.errors import InputError
 from clipmill.dataset.engine import Engine, quoted, row_of, told_plainly
-from clipmill.dataset.funnel import length_ms
 from clipmill.dataset.joined import named
 from clipmill.dataset.relation import Relation
 from clipmill.dataset.resolve import Path, fields_of, leaves, type_at
@@ -29,7 +27,6 @@ COLUMNS_AT_ONCE = 8
 """So many are read in one go: tables of more would go to disk, one by one would read anew."""
 _PLAIN = ("status", "error_class", "error_message", "seconds")
 """Fields of a column group that are not the step's."""
-_MS_PER_HOUR = 3_600_000
 
 
 @dataclass(slots=True)
@@ -65,27 +62,6 @@ class Distribution:
         return asdict(self)
 
 
-@dataclass(slots=True)
-class Kept:
-    """What a threshold on one column would keep.
-
-    Args:
-        rule: such as ``all of picture.luminance.values < 0.1``.
-        condition: the same as a condition for ``select``.
-        rows: rows that pass, ``hours`` long together; ``unknown`` rows do not.
-    """
-
-    rule: str
-    condition: str
-    rows: int
-    hours: float
-    unknown: int
-
-    def dump(self) -> dict[str, Any]:
-        """As JSON-like values."""
-        return asdict(self)
-
-
 def distributions(dataset: Dataset, columns: Sequence[str]) -> list[Distribution]:
     """How the values of some columns are distributed over successful rows.
 
@@ -113,57 +89,12 @@ def distributions(dataset: Dataset, columns: Sequence[str]) -> list[Distribution
         return found
 
 
-def sweep(
-    dataset: Dataset, columns: Sequence[str], below: Sequence[float], above: Sequence[float]
-) -> list[Kept]:
-    """What thresholds would keep: of raw values of frames, all, their mean, the first, or any.
-
-    Args:
-        dataset: of ours or of the peers.
-        columns: as of ``distributions``.
-        below: thresholds that values must lie below.
-        above: thresholds that values must lie above.
-
-    Raises:
-        InputError: there is no such column, or it holds no numbers.
-    """
-    found = []
-    with Engine(dataset.folder) as engine:
-        relation = Relation(dataset, engine)
-        length, needed = length_ms(relation.schema)
-        for name in columns:
-            path = measured(name, relation.schema)
-            rules = [
-                rule
-                for sign, limits in (("<", below), (">", above))
-                for limit in limits
-                for rule in _rules(path, relation.schema, sign, limit)
-            ]
-            parts = []
-            for _, condition in rules:
-                passes = f"FILTER ({condition})"
-                parts += [
-                    f"count(*) {passes}",
-                    f"CAST(coalesce(sum({length}) {passes}, 0) AS BIGINT)",
-                    f"count(*) FILTER (({condition}) IS NULL)",
-                ]
-            ok, status = _success(relation)
-            scan = relation.whole([path, *needed, *status])
-            query = f"SELECT {', '.join(parts)} FROM ({scan}) AS {DATA} WHERE {ok}"
-            with engine.cursor() as connection, told_plainly(dataset.folder.url):
-                numbers = row_of(connection, query)
-            for at, (rule, condition) in enumerate(rules):
-                rows, ms, unknown = numbers[3 * at : 3 * at + 3]
-                found.append(Kept(rule, condition, rows, round(ms / _MS_PER_HOUR, 6), unknown))
-    return found
-
-
 def default_columns(relation: Relation) -> list[str]:
     """All numbers that steps gave, but for raw values of frames; and the samples' lengths."""
     found = []
     for path, kind in leaves(relation.schema):
         is_said = path[0] in relation.groups and path[1] not in _PLAIN
-        if (is_said or path == ("probe", "duration_seconds")) and _is_number(kind):
+        if (is_said or path == ("probe", "duration_seconds")) and is_number(kind):
             found.append(".".join(path))
     if not found:
         raise InputError(
@@ -191,7 +122,7 @@ def measured(name: str, schema: pa.Schema) -> Path:
 
 def _read(connection: duckdb.DuckDBPyConnection, relation: Relation, paths: Sequence[Path]) -> None:
     """Read columns into a table: of each its values, and the state of its cells."""
-    ok, status = _success(relation)
+    ok, status = success(relation)
     told, wanted = [], [*paths, *status]
     for number, path in enumerate(paths):
         state = "'success'"
@@ -218,10 +149,10 @@ def _distribution(
     counted = dict(connection.execute(counts).fetchall())
     found = Distribution(".".join(path), sum(counted.values()), counted)
     counted.pop("value", None)
-    value = f"unnest(v{number})" if _is_list(kind) else f"v{number}"
+    value = f"unnest(v{number})" if is_list(kind) else f"v{number}"
     listed = f"SELECT {value} AS value FROM cells"
-    inner = _value_type(kind)
-    if not _is_number(inner):
+    inner = value_type(kind)
+    if not is_number(inner):
         rows = connection.execute(
             f"SELECT CAST(value AS VARCHAR), count(*) FROM ({listed}) WHERE value IS NOT NULL "
             f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {TOP_VALUES}"
@@ -278,44 +209,25 @@ def _quantiles(connection: duckdb.DuckDBPyConnection, count: int) -> list[float]
     return found
 
 
-def _rules(path: Path, schema: pa.Schema, sign: str, limit: float) -> Iterable[tuple[str, str]]:
-    """Ways to hold a column against a threshold: in words, and as conditions."""
-    name = ".".join(path)
-    value = ".".join(map(quoted, path))
-    kind = type_at(schema, path)
-    if not math.isfinite(limit):
-        raise InputError(f"{limit} is no threshold: it must be a finite number.")
-    if not _is_number(_value_type(kind)):
-        raise InputError(f"{name!r} holds no numbers that could lie {sign} {limit:g}.")
-    if not _is_list(kind):
-        return [(f"{name} {sign} {limit:g}", f"{value} {sign} {limit!r}")]
-    furthest, nearest = ("max", "min") if sign == "<" else ("min", "max")
-    numbers = f"list_filter({value}, lambda one: NOT isnan(one))"
-    return [
-        (f"all of {name} {sign} {limit:g}", f"list_{furthest}({numbers}) {sign} {limit!r}"),
-        (f"mean of {name} {sign} {limit:g}", f"list_avg({numbers}) {sign} {limit!r}"),
-        (f"first of {name} {sign} {limit:g}", f"{numbers}[1] {sign} {limit!r}"),
-        (f"any of {name} {sign} {limit:g}", f"list_{nearest}({numbers}) {sign} {limit!r}"),
-    ]
-
-
-def _success(relation: Relation) -> tuple[str, list[Path]]:
+def success(relation: Relation) -> tuple[str, list[Path]]:
     """Whether a row is one to look at, as SQL, and the column that tells."""
     if "status" not in relation.base.names:
         return "true", []
     return f"{DATA}.status = 'success'", [("status",)]
 
 
-def _value_type(kind: pa.DataType) -> pa.DataType:
+def value_type(kind: pa.DataType) -> pa.DataType:
     """The type of a list's values; of other things, their own."""
     return kind.value_type if isinstance(kind, pa.ListType | pa.LargeListType) else kind
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column has several values a row."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values can be held against a threshold."""
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     )

@@ -97,6 +97,20 @@ def test_a_local_disk_keeps_its_own_errors(tmp_path):
     assert not isinstance(caught.value, UserError)
 
 
+def test_an_interrupt_is_no_missing_file(tmp_path, monkeypatch):
+    """fsspec's own answer to whatever happens while it looks is that nothing is there."""
+    (tmp_path / "a").touch()
+    folder = Folder(str(tmp_path))
+
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "lstat", interrupted)
+    monkeypatch.setattr(os, "stat", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        folder.exists("a")
+
+
 def test_a_remote_file_is_read_in_any_order():
     folder = Folder("memory://any-order")
     folder.write_bytes("x", b"0123456789")

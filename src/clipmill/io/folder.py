@@ -60,6 +60,8 @@ class Folder:
 
     def exists(self, name: str = "") -> bool:
         """Whether a member (or the folder itself) exists."""
+        if self.is_local:  # not by fsspec, to which Ctrl-C at that moment is a file that is missing
+            return os.path.lexists(self.path(name))
         with self._reading(name):
             return bool(self.fs.exists(self.path(name)))
 

@@ -12,6 +12,7 @@ import av
 
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
+from clipmill.media.channels import USUAL_LAYOUTS, coded_layout
 from clipmill.media.containers import container_of, refuse_sound_codec, refuse_video_codec
 
 _SOFTWARE = {
@@ -49,16 +50,11 @@ _PRESETS: dict[str, tuple[str, ...]] = {
 }
 """Speeds that encoders know; those of hardware have names of their own."""
 _AUDIO_BIT_RATE = {"aac": 192_000, "libmp3lame": 192_000, "libopus": 160_000}
-_USUAL_LAYOUTS = ("", "mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
-"""What so many channels are taken for whose file does not say how they are arranged."""
-_SCRAMBLED = frozenset({("libopus", "5.0"), ("libopus", "6.1")})
-"""Arrangements that libav takes, and whose channels it puts in each other's places."""
 X264_REPEATABLE = "cpu-independent=1"
 """Without it x264 takes code for wide registers that reads memory it never wrote, and no two runs
 agree; with it processors agree as well. It costs 1 %."""
 _PROOF_FRAMES = 4
 _PROOF_SIZE = (320, 192)
-_PROOF_SOUND_RATE = 48_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +186,7 @@ def choose_sound(edit: Edit, extension: str, rate: int, channels: int, layout: s
         rate = min((r for r in rates if r >= rate), default=max(rates))
     coded, note = coded_layout(name, layout, channels), None
     if edit.audio_channels not in (None, channels):
-        channels, layout = edit.audio_channels, _USUAL_LAYOUTS[edit.audio_channels]
+        channels, layout = edit.audio_channels, USUAL_LAYOUTS[edit.audio_channels]
         coded = layout
     elif coded is None:
         note = f"{codec.canonical_name} takes no sound in {layout}; it was mixed down to stereo"
@@ -200,38 +196,6 @@ def choose_sound(edit: Edit, extension: str, rate: int, channels: int, layout: s
         share = Fraction(min(channels, 2), 2)
         options["b"] = str(round(_AUDIO_BIT_RATE[name] * share))
     return SoundCoding(codec.canonical_name, name, rate, channels, layout, coded, options, note)
-
-
-def coded_layout(name: str, layout: str, channels: int) -> str | None:
-    """How an encoder takes channels without mixing them; None when it does not.
-
-    Args:
-        name: libav's name of the encoder.
-        layout: libav's name of how the channels are arranged.
-        channels: how many.
-    """
-    if layout == f"{channels} channels" and channels < len(_USUAL_LAYOUTS):
-        layout = _USUAL_LAYOUTS[channels]
-    # Speakers at the sides and at the back are one to most decoders.
-    alike = (layout.replace("(side)", ""), layout)
-    return next((one for one in alike if _takes_layout(name, one)), None)
-
-
-@cache
-def _takes_layout(name: str, layout: str) -> bool:
-    if (name, layout) in _SCRAMBLED:
-        return False
-    context: Any = av.CodecContext.create(name, "w")
-    context.layout, context.sample_rate = layout, _PROOF_SOUND_RATE
-    context.format, context.time_base = (
-        context.codec.audio_formats[0],
-        Fraction(1, _PROOF_SOUND_RATE),
-    )
-    try:
-        context.open()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
 
 
 def gop_size(edit: Edit, frame_rate: Fraction) -> int:

@@ -16,8 +16,8 @@ import av
 
 from clipmill.core.errors import ProcessError
 from clipmill.io.stretch import Place
+from clipmill.media.channels import coded_layout
 from clipmill.media.containers import Container, container_of
-from clipmill.media.encoders import coded_layout
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import (
     as_fraction,

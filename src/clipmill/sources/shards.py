@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from clipmill.sources.paths import expand, is_folder
 from clipmill.sources.row_media import RowMedia, media_column, row_urls
 from clipmill.sources.row_shape import RowShape
 from clipmill.sources.shard_media import TableMedia, holds_media
-from clipmill.sources.streams import file_system, is_http
+from clipmill.sources.streams import file_system, is_http, is_local
 from clipmill.sources.table_format import extension_of
 from clipmill.sources.tables import PLANNING_THREADS, Tables
 
@@ -244,6 +245,8 @@ def _fragment(stem: str) -> str:
 
 
 def _is_there(path: str) -> bool:
+    if is_local(path):
+        return os.path.lexists(path)
     if is_http(path):
         return False
     fs, inner = file_system(path)

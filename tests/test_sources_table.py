@@ -569,4 +569,4 @@ def test_a_table_may_have_very_many_columns(tmp_path: Path):
     began = time.process_time()  # others on the machine do not count
     source = open_source(path)
     assert source.read(Part(0, 0, 1)).num_columns == len(names)
-    assert time.process_time() - began < 15
+    assert time.process_time() - began < 60

@@ -81,7 +81,8 @@ def test_a_pickled_loader_gives_the_same_batches(raw, plain):
 
 
 ENDLESS = """
-import sys, clipmill
+import signal, sys, clipmill
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell began with &
 for batch in iter(lambda: None, 0):
     loader = clipmill.load(sys.argv[1], frames=2, batch_size=1).torch(num_workers=2)
     for batch in loader:

@@ -31,14 +31,25 @@ def write_table(staging: Path, shard: str, table: pa.Table) -> str:
         table: one row per sample.
     """
     name = table_name(shard)
+    write_parquet(table, staging / name)
+    return name
+
+
+def write_parquet(table: pa.Table, place: Path, rows_per_group: int = ROWS_PER_GROUP) -> None:
+    """Write rows as tables of ours are written.
+
+    Args:
+        table: the rows.
+        place: where to.
+        rows_per_group: the most that a row group holds.
+    """
     pq.write_table(
         table,
-        staging / name,
+        place,
         compression=COMPRESSION,
         use_dictionary=repeating_texts(table),  # type: ignore[arg-type]  # the stubs lack the list
-        row_group_size=ROWS_PER_GROUP,
+        row_group_size=rows_per_group,
     )
-    return name
 
 
 def repeating_texts(table: pa.Table) -> list[str]:

@@ -15,7 +15,7 @@ from clipmill.io.layout import SOURCES_FOLDER
 from clipmill.media.probe_type import PROBE_TYPE
 from clipmill.run.recipe import Recipe
 from clipmill.run.write_spec import ORIGINAL
-from clipmill.sources.base import HIDDEN, MEDIA_TYPE
+from clipmill.sources.base import HIDDEN, MEDIA_TYPE, SUBTITLES_TYPE
 
 MAX_NUMBER = 2**62
 """Larger counts than any site has; they would not fit into a column."""
@@ -44,17 +44,6 @@ INFO_TYPE = pa.struct(
         ("extractor", pa.string()),
         ("json", pa.string()),
     ]
-)
-SUBTITLES_TYPE = pa.list_(
-    pa.struct(
-        [
-            ("language", pa.string()),
-            ("start_seconds", pa.float64()),
-            ("end_seconds", pa.float64()),
-            ("text", pa.string()),
-            ("automatic", pa.bool_()),
-        ]
-    )
 )
 FETCH_TYPE = pa.struct(
     [

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from clipmill.core.seen import Cell
 from clipmill.dataset.columns import ColumnGroup, ShardCells, cell_table, group_schema
-from clipmill.formats.tables import COMPRESSION, ROWS_PER_GROUP, repeating_texts
+from clipmill.formats.tables import ROWS_PER_GROUP, write_parquet
 from clipmill.run.columns_job import Redo
 from clipmill.steps.base import Annotate
 
@@ -124,13 +123,7 @@ def write_cells(table: pa.Table, place: Path) -> None:
     """
     fitting = _ROW_GROUP_BYTES * table.num_rows // max(table.nbytes, 1)
     rows = min(max(fitting, 1), ROWS_PER_GROUP)
-    pq.write_table(
-        table,
-        place,
-        compression=COMPRESSION,
-        use_dictionary=repeating_texts(table),  # type: ignore[arg-type]  # the stubs lack the list
-        row_group_size=rows,
-    )
+    write_parquet(table, place, rows)
 
 
 def cells_as_text(columns: pa.Schema, cells: Sequence[Cell]) -> str:

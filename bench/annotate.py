@@ -42,7 +42,8 @@ def ours(*steps: str) -> Callable[[Path], int]:
     def run(path: Path) -> int:
         from clipmill.media import decode
         from clipmill.steps.load import StepOrder
-        from clipmill.steps.observe import Showing, observe
+        from clipmill.steps.look import Showing
+        from clipmill.steps.observe import observe
 
         opened = []
         enter = decode.MediaFile.__enter__
@@ -115,7 +116,8 @@ def rank(clips: Sequence[Path]) -> None:
     from clipmill.core.seen import Cell
     from clipmill.media.decode import MediaFile, Picture
     from clipmill.steps.load import StepOrder
-    from clipmill.steps.observe import Showing, observe
+    from clipmill.steps.look import Showing
+    from clipmill.steps.observe import observe
 
     cv2.setNumThreads(1)
     full, score, flow_seconds, pairs = [], [], 0.0, 0

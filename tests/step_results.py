@@ -9,7 +9,8 @@ from typing import Any
 from clipmill.core.seen import Cell
 from clipmill.core.time import Span
 from clipmill.steps.load import StepOrder
-from clipmill.steps.observe import Showing, observe
+from clipmill.steps.look import Showing
+from clipmill.steps.observe import observe
 
 
 def cell_of(

@@ -16,7 +16,8 @@ from clipmill.steps.base import InBatches, InStretches
 from clipmill.steps.describe import describe_step
 from clipmill.steps.judge import checked
 from clipmill.steps.load import GROUP, StepOrder, find_steps, make_step, step_fingerprint
-from clipmill.steps.observe import Showing, observe
+from clipmill.steps.look import Showing
+from clipmill.steps.observe import observe
 
 STEPS = registry.names(GROUP)
 ROW = {
@@ -81,7 +82,7 @@ def test_stretches_come_to_the_same_as_the_whole(step, video, monkeypatch):
     if not isinstance(step, InStretches):
         pytest.skip("it is shown samples as a whole")
     whole = shown(step, video)
-    monkeypatch.setattr("clipmill.steps.observe.STRETCH_BYTES", 1)
+    monkeypatch.setattr("clipmill.steps.look.STRETCH_BYTES", 1)
     pieces = shown(step, video)
     assert pieces.values.keys() == whole.values.keys()
     for name, value in whole.values.items():

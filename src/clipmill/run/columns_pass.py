@@ -26,7 +26,7 @@ from clipmill.run.step_crew import StepCrew
 from clipmill.run.wanted import pick_media
 from clipmill.run.workbench import Workbench
 from clipmill.steps.judge import failed
-from clipmill.steps.observe import Showing
+from clipmill.steps.look import Showing
 
 
 class ColumnsPass:

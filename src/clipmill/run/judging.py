@@ -20,7 +20,7 @@ from clipmill.run.step_crew import StepCrew
 from clipmill.steps.base import Annotate
 from clipmill.steps.judge import failed
 from clipmill.steps.load import make_step, step_orders
-from clipmill.steps.observe import Showing
+from clipmill.steps.look import Showing
 
 _MADE_LATER = (
     "media",

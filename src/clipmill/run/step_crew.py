@@ -14,7 +14,8 @@ from clipmill.run.batches import Batcher
 from clipmill.steps.base import Annotate, InBatches
 from clipmill.steps.judge import failed
 from clipmill.steps.load import StepOrder
-from clipmill.steps.observe import Observed, Showing
+from clipmill.steps.look import Showing
+from clipmill.steps.observe import Observed
 
 SAMPLES_AT_ONCE = 256
 """Samples of one source that are shown together."""

@@ -1,10 +1,13 @@
 """Conditions as users write them: what they need, what they say of rows, and what is wrong."""
 
+from collections.abc import Callable, Iterator
+
 import pyarrow as pa
 import pytest
 
 from clipmill.core.errors import InputError, UserError
-from clipmill.dataset.expression import evaluate, parse_condition, parse_order, parse_value
+from clipmill.dataset.evaluate import Evaluator
+from clipmill.dataset.expression import Expression, parse_condition, parse_order, parse_value
 
 STRUCT = pa.struct(
     [("mean", pa.float32()), ("values", pa.list_(pa.float32())), ("status", pa.string())]
@@ -45,6 +48,12 @@ def test_a_condition_is_taken_apart_at_its_outermost_ands():
     ]
 
 
+@pytest.fixture(scope="module")
+def evaluate() -> Iterator[Callable[[Expression, pa.Table], list[bool | None]]]:
+    with Evaluator() as evaluator:
+        yield evaluator.evaluate
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -57,7 +66,7 @@ def test_parameters_of_lambdas_are_no_columns(text):
     assert parse_condition(text, SCHEMA).columns == (("motion", "values"),)
 
 
-def test_rows_of_a_table_are_judged_with_unknown_ones_apart():
+def test_rows_of_a_table_are_judged_with_unknown_ones_apart(evaluate):
     cells = [{"mean": 0.5}, {"mean": float("nan")}, None, {"mean": None}, {"mean": 0.1}]
     table = pa.table({"motion": pa.array(cells, STRUCT), "key": list("abcde")})
     condition = parse_condition("motion.mean > 0.3", table.schema)
@@ -78,7 +87,7 @@ def test_what_is_nested_too_deeply_is_refused(text):
         parse_condition(text, SCHEMA)
 
 
-def test_names_and_texts_of_any_alphabet_are_found():
+def test_names_and_texts_of_any_alphabet_are_found(evaluate):
     table = pa.table({"wéird name": [1, 2], "caption": ["猫 it's", 'a "b"']})
     found = parse_condition("\"wéird name\" = 1 and caption like '猫 it''s%' -- yes", table.schema)
     assert evaluate(found, table) == [True, False]
@@ -161,7 +170,7 @@ def test_values_and_orders_are_parsed_alike():
         parse_value("1), (2", SCHEMA)
 
 
-def test_a_value_that_cannot_be_worked_out_is_the_users_error():
+def test_a_value_that_cannot_be_worked_out_is_the_users_error(evaluate):
     table = pa.table({"caption": ["1", "x"]})
     with pytest.raises(UserError, match=r"^too dark$"):
         evaluate(parse_condition("error('too dark')::boolean", table.schema), table)

@@ -30,12 +30,20 @@ class Engine:
 
     Args:
         folder: the dataset whose tables it may read. Default: it reads no files.
+        scratch: where its scratch folder is made. Default: where the system has such.
+        threads: how many it may use. Default: as many as there are cores.
     """
 
-    def __init__(self, folder: Folder | None = None) -> None:
+    def __init__(
+        self,
+        folder: Folder | None = None,
+        *,
+        scratch: Path | None = None,
+        threads: int | None = None,
+    ) -> None:
         import duckdb
 
-        self._scratch = tempfile.TemporaryDirectory(prefix="clipmill-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="clipmill-", dir=scratch)
         self.scratch = Path(self._scratch.name)
         # Handing reads to further threads costs a sixth of a query over local files.
         waits = folder is not None and not folder.is_local
@@ -47,6 +55,7 @@ class Engine:
                 "autoload_known_extensions": "false",
                 "python_enable_replacements": "false",
                 **({} if waits else {"async_threads": "0"}),
+                **({} if threads is None else {"threads": threads}),
             }
         )
         self._numbers = count()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +9,6 @@ import pyarrow as pa
 
 from clipmill.core.errors import UserError
 from clipmill.dataset.engine import Engine, name_a_field, table_of, told_plainly, try_out
-from clipmill.dataset.projection import projection, tree_of
 from clipmill.dataset.resolve import Path, resolve
 from clipmill.dataset.sql_tree import (
     DATA,
@@ -93,19 +91,6 @@ def parse_order(text: str, schema: pa.Schema) -> list[tuple[Expression, str]]:
     return [(_expression(part.node, text, schema), part.direction) for part in parts]
 
 
-def evaluate(expression: Expression, table: pa.Table) -> list[bool | None]:
-    """What a condition says of each row; None where something it needs is unknown.
-
-    Args:
-        expression: made by ``parse_condition`` with the table's schema.
-        table: rows.
-
-    Raises:
-        UserError: a value cannot be worked out.
-    """
-    return _values(f"CAST({expression.sql} AS BOOLEAN)", expression.columns, table)
-
-
 @cache
 def parser() -> Parser:
     """The one parser of the process."""
@@ -154,18 +139,6 @@ def _make_nan_unknown(node: Node, schema: pa.Schema) -> None:
             known["arguments"][0]["expression"] = dict(call)
             call.clear()
             call.update(known)
-
-
-def _values(sql: str, columns: Sequence[Path], table: pa.Table) -> list[bool | None]:
-    with Engine() as engine, told_plainly():
-        names = dict.fromkeys(path[0] for path in columns)
-        counted = pa.array(range(len(table)), pa.int64())  # so that there is a column in any case
-        engine.add("rows", table.select(list(names)).append_column("clipmill_row", counted))
-        listed = projection("r", tree_of(columns), table.schema, table.schema, {}) or ["1 AS one"]
-        scan = f"SELECT {', '.join(listed)} FROM rows AS r"
-        found = engine.connection.sql(f"SELECT {sql} FROM ({scan}) AS {DATA}")
-        values: list[bool | None] = found.to_arrow_table().column(0).to_pylist()
-    return values
 
 
 def _label(sql: str) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import pyarrow as pa
 
 from clipmill.core.errors import ProcessError, RecipeError
-from clipmill.core.outcome import Outcome
-from clipmill.dataset.expression import Expression, evaluate, parse_condition
+from clipmill.dataset.expression import Expression, parse_condition
 from clipmill.io.stretch import Place
 from clipmill.media.pool import MediaPool
 from clipmill.run.clips import Judged
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import table_schema
 from clipmill.run.step_crew import StepCrew
+from clipmill.run.verdicts import Tier, Verdicts
 from clipmill.steps.base import Annotate
 from clipmill.steps.judge import failed
 from clipmill.steps.load import make_step, step_orders
@@ -33,14 +32,6 @@ _MADE_LATER = (
 )
 """Columns of a row that tell how it ended."""
 _STATUS = pa.field("status", pa.string())
-
-
-@dataclass(frozen=True, slots=True)
-class _Tier:
-    """Steps that see a source in one decode, and the conditions that can be told then."""
-
-    steps: tuple[int, ...]
-    conditions: tuple[Expression, ...]
 
 
 class Judge:
@@ -62,19 +53,21 @@ class Judge:
         orders = step_orders(recipe.annotate, recipe.modules)
         self._steps = [make_step(order) for order in orders]
         self._crew = StepCrew(orders, self._steps)
-        self._schema = _with_steps(schema, self._steps)
-        parts = [
-            part for text in recipe.where for part in parse_condition(text, self._schema).parts
-        ]
+        schema = _with_steps(schema, self._steps)
+        self._verdicts = Verdicts(tuple(step.name for step in self._steps), schema)
+        parts = [part for text in recipe.where for part in parse_condition(text, schema).parts]
         self._tiers = self._in_tiers(parts)
 
-    async def judge(self, pool: MediaPool, path: Place, samples: Sequence[Judged]) -> float:
+    async def judge(
+        self, pool: MediaPool, path: Place, samples: Sequence[Judged], scratch: Path
+    ) -> float:
         """Let steps see the samples of one source, and drop those that conditions do not hold for.
 
         Args:
             pool: media processes.
             path: the source.
             samples: what became of each is written into it.
+            scratch: folder for work in hand.
 
         Returns:
             Length of video decoded, in seconds.
@@ -84,14 +77,14 @@ class Judge:
             left = [one for one in samples if one.outcome.status == "success"]
             if tier.steps and left:
                 decoded += await self._look(pool, path, left, tier.steps)
-            self._drop(left, tier.conditions)
+            self._verdicts.drop(left, tier.conditions, scratch)
         return decoded
 
     def close(self) -> None:
         """Let the steps go."""
         self._crew.close()
 
-    def _in_tiers(self, parts: Sequence[Expression]) -> list[_Tier]:
+    def _in_tiers(self, parts: Sequence[Expression]) -> list[Tier]:
         names = {step.name: number for number, step in enumerate(self._steps)}
         rank = {number: _rank(step) for number, step in enumerate(self._steps)}
         needed = [
@@ -104,7 +97,7 @@ class Judge:
             steps += tuple(number for number in rank if rank[number] == level)
             told = tuple(part for part, need in zip(parts, needed, strict=True) if need == level)
             if told or level == 3:  # without a condition in between, one decode does for both
-                tiers.append(_Tier(steps, told))
+                tiers.append(Tier(steps, told))
                 steps = ()
         return tiers
 
@@ -131,34 +124,6 @@ class Judge:
             for sample, said in zip(mine, cells, strict=True):
                 sample.cells.update(zip(steps, said, strict=True))
         return decoded
-
-    def _drop(self, samples: Sequence[Judged], conditions: Sequence[Expression]) -> None:
-        """Drop the samples that a condition does not hold for, or cannot be told for."""
-        if not samples or not conditions:
-            return
-        table = pa.Table.from_pylist(list(map(self._row, samples)), schema=self._schema)
-        for condition in conditions:
-            for sample, holds in zip(samples, evaluate(condition, table), strict=True):
-                if not holds and sample.outcome.status == "success":
-                    sample.outcome = self._reason(sample, condition, known=holds is not None)
-
-    def _row(self, sample: Judged) -> dict[str, Any]:
-        row: dict[str, Any] = {name: sample.row.get(name) for name in self._schema.names}
-        for number, cell in sample.cells.items():
-            row[self._steps[number].name] = {**cell.values, "status": cell.status}
-        return row
-
-    def _reason(self, sample: Judged, condition: Expression, *, known: bool) -> Outcome:
-        if known:
-            return Outcome("dropped", "where", "where", f"not so: {condition.text}")
-        why = [
-            f"{step.name}: {cell.error_message}"
-            for number, step in enumerate(self._steps)
-            if (cell := sample.cells.get(number)) is not None and cell.status == "failed"
-            if any(path[0] == step.name for path in condition.columns)
-        ]
-        words = "; ".join([f"cannot be told: {condition.text}", *why])
-        return Outcome("dropped", "where", "unknown", words)
 
 
 def judged_schema(inputs: pa.Schema, recipe: Recipe) -> pa.Schema:

@@ -247,7 +247,8 @@ class SourceWork:
             known = json_row(sample, row, has_captions=sample.caption is not None)
             span = Span.from_row(row["span"]) if row.get("span") else None
             worked.judged[row["key"]] = Judged(row["key"], span, known)
-        return await judge.judge(self._bench.pool, path, list(worked.judged.values()))
+        bench, samples = self._bench, list(worked.judged.values())
+        return await judge.judge(bench.pool, path, samples, bench.files.folder)
 
 
 def _partial_fetch(error: SampleError) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from clipmill.core.errors import ProcessError
 from clipmill.demo.media import make_audio, make_video, read_frame_number
 from clipmill.media.probe import probe
 from clipmill.media.remux import remux, transcode_audio
+from media_clips import render
 
 
 def frames(path):
@@ -79,6 +80,24 @@ def test_rotation_pixel_shape_and_colours_survive(tmp_path, target):
     before, after = probe(original).video, probe(copy).video
     for name in ("width", "height", "rotation_degrees", "hdr", "color_space", "bit_depth"):
         assert getattr(after, name) == getattr(before, name)
+
+
+@pytest.mark.parametrize("target", ["mp4", "mov"])
+def test_a_shape_of_pixels_that_only_the_container_tells_survives(tmp_path, target):
+    plain = make_video(tmp_path / "plain.mp4", audio=None)
+    wide = tmp_path / "wide.mp4"
+    with av.open(str(plain)) as reader, av.open(str(wide), "w") as writer:
+        stream = writer.add_stream_from_template(reader.streams.video[0], opaque=True)
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        for packet in reader.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                writer.mux_one(packet)
+    (clip,) = render(wide, [(0, 1)], tmp_path, {"video": target}, precision="copy")
+    remux(wide, tmp_path / f"remuxed.{target}", extension=target)
+    for path in (wide, tmp_path / f"remuxed.{target}", clip.members[target].path):
+        facts = probe(path).video
+        assert (facts.sample_aspect_ratio, facts.width, facts.height) == (1.5, 192, 96)
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):

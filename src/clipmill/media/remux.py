@@ -204,6 +204,9 @@ def copy_stream(writer: Any, stream: Any) -> Any:
         raise mismatch(stream.codec_context.name, stream.type, extension) from error
     if stream.type == "video" and stream.average_rate:
         output.codec_context.framerate = stream.average_rate
+    if stream.type == "video" and stream.sample_aspect_ratio:
+        # A container may tell another shape of pixels than the codec's own headers do.
+        output.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
     output.metadata.update({k: v for k, v in stream.metadata.items() if k in _KEPT_TAGS})
     output.disposition = stream.disposition
     return output

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,7 +46,8 @@ class Picture:
         repeat: at how many of the wanted times it is shown; at least 1.
         keyframe: whether it was coded without reference to others.
         source: ``av.VideoFrame`` as it came from the decoder.
-        look: makes ``frame``.
+        request: how it should look.
+        look: makes the source look as a request wants it.
     """
 
     want: int
@@ -56,7 +57,8 @@ class Picture:
     repeat: int
     keyframe: bool
     source: Any
-    look: Callable[[], Any]
+    request: Frames
+    look: Callable[[Frames], Any]
 
     @cached_property
     def frame(self) -> Any:
@@ -67,7 +69,7 @@ class Picture:
         Raises:
             ProcessError: the crop is not within the picture.
         """
-        return self.look()
+        return self.look(self.request)
 
     @property
     def pts_seconds(self) -> float:
@@ -264,7 +266,8 @@ class MediaFile:
                     repeat=repeat,
                     keyframe=keyframe,
                     source=frame,
-                    look=partial(look, consumer.request),
+                    request=consumer.request,
+                    look=look,
                 )
 
 

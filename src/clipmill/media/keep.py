@@ -29,9 +29,11 @@ class Kept:
 
     Args:
         index: of the source.
-        requests: what clips want to see; which frames counts from a clip's start.
-        sounds: what clips want to hear.
+        requests: what is wanted to be seen of clips: every frame, or those that can be told from a
+            clip's start alone, so none by ``count``.
+        sounds: what is wanted to be heard of them.
         limit_bytes: how much is kept; a clip that needs more is not kept at all.
+        sound_rate: of the source, in samples/s; for those who want its own.
     """
 
     def __init__(
@@ -40,18 +42,15 @@ class Kept:
         requests: Sequence[Frames],
         sounds: Sequence[Audio],
         limit_bytes: int,
+        sound_rate: int | None,
     ) -> None:
         self._index = index
         self._requests = list(dict.fromkeys(requests))
-        self._shown_by: dict[Frames, list[Frames]] = {}
-        for request in self._requests:
-            self._shown_by.setdefault(replace(request, fps=None), []).append(request)
-        self.looks = list(self._shown_by)
-        """Requests for every frame, to be held."""
         self.sounds = list(dict.fromkeys(sounds))
         """Requests for all of the sound, to be heard."""
         self._limit_bytes = limit_bytes
-        self._held: dict[Frames, deque[Picture]] = {look: deque() for look in self.looks}
+        self._rates = {sound: sound.rate or sound_rate or 1 for sound in self.sounds}
+        self._held: deque[Picture] = deque()
         self._shown: dict[Frames, dict[int, Picture]] = {one: {} for one in self._requests}
         self._heard: dict[Audio, deque[Sound]] = {sound: deque() for sound in self.sounds}
         self._bytes = 0
@@ -61,9 +60,9 @@ class Kept:
         self._blind = False
         self._deaf_until = Fraction(0)
 
-    def hold(self, look: Frames, picture: Picture) -> None:
-        """Keep a picture until it is decided where it belongs."""
-        self._held[look].append(picture)
+    def hold(self, picture: Picture) -> None:
+        """Keep a picture until it is decided where it belongs; each of the source's must come."""
+        self._held.append(picture)
 
     def hear(self, request: Audio, sound: Sound) -> None:
         """Keep a piece of sound."""
@@ -81,12 +80,11 @@ class Kept:
             self._start, self._blind, self._wanted_until = start, False, start
         if not self._blind:
             self._choose(until)
-        for look, held in self._held.items():
-            while held and held[0].seconds < until:
-                picture = held.popleft()
-                for request in self._shown_by[look] if not self._blind else ():
-                    if picture.number in self._wanted[request]:
-                        self._show(request, picture)
+        while self._held and self._held[0].seconds < until:
+            picture = self._held.popleft()
+            for request in self._requests if not self._blind else ():
+                if picture.number in self._wanted[request]:
+                    self._show(request, picture)
         if self._bytes + self._held_bytes() > self._limit_bytes:
             self._give_up()
 
@@ -96,7 +94,7 @@ class Kept:
             while shown and next(iter(shown.values())).seconds < before:
                 self._bytes -= _size(shown.pop(next(iter(shown))).frame)
         for request, heard in self._heard.items():
-            while heard and _end(heard[0], request) <= before:
+            while heard and _end(heard[0], self._rates[request]) <= before:
                 self._bytes -= heard.popleft().samples.nbytes
 
     def pictures(self, want: Want) -> list[Picture] | None:
@@ -108,7 +106,8 @@ class Kept:
         for number, repeat in zip(choice.numbers.tolist(), choice.repeats.tolist(), strict=True):
             if number not in shown:
                 return None
-            found.append(replace(shown[number], repeat=repeat))
+            if shown[number].keyframe or not choice.keyframes_only:
+                found.append(replace(shown[number], repeat=repeat))
         return found
 
     def pieces(self, want: Want) -> list[Sound] | None:
@@ -118,7 +117,8 @@ class Kept:
             return None
         if want.span.start < self._deaf_until:
             return None
-        cut = (_cut(sound, want.request, want.span) for sound in self._heard[want.request])
+        rate = self._rates[want.request]
+        cut = (_cut(sound, rate, want.span) for sound in self._heard[want.request])
         return [sound for sound in cut if sound]
 
     def _choose(self, until: Fraction) -> None:
@@ -132,19 +132,19 @@ class Kept:
 
     def _show(self, request: Frames, picture: Picture) -> None:
         """Keep a picture as clips show it, and let go of the one that came from the decoder."""
-        frame = picture.frame
-        self._shown[request][picture.number] = replace(picture, source=None, look=lambda: frame)
+        frame = picture.look(request)
+        self._shown[request][picture.number] = replace(
+            picture, source=None, request=request, look=lambda _: frame
+        )
         self._bytes += _size(frame)
 
     def _held_bytes(self) -> int:
-        longest = max(self._held.values(), key=len, default=None)  # they hold the same frames
-        return len(longest) * _size(longest[0].source) if longest else 0
+        return len(self._held) * _size(self._held[0].source) if self._held else 0
 
     def _give_up(self) -> None:
         """Keep nothing of the open clip: another decode will make it."""
         self._blind = True
-        for held in self._held.values():
-            held.clear()
+        self._held.clear()
         for shown in self._shown.values():
             shown.clear()
         for heard in self._heard.values():
@@ -159,18 +159,16 @@ def _size(frame: Any) -> int:
     return sum(plane.buffer_size for plane in frame.planes)
 
 
-def _end(sound: Sound, request: Audio) -> Fraction:
-    assert request.rate
-    return sound.start_seconds + Fraction(sound.samples.shape[1], request.rate)
+def _end(sound: Sound, rate: int) -> Fraction:
+    return sound.start_seconds + Fraction(sound.samples.shape[1], rate)
 
 
-def _cut(sound: Sound, request: Audio, span: Span) -> Sound | None:
+def _cut(sound: Sound, rate: int, span: Span) -> Sound | None:
     """The samples of a piece that lie within a span."""
-    assert request.rate
-    first = math.ceil((span.start - sound.start_seconds) * request.rate)
-    last = math.ceil((span.end - sound.start_seconds) * request.rate)
+    first = math.ceil((span.start - sound.start_seconds) * rate)
+    last = math.ceil((span.end - sound.start_seconds) * rate)
     first, last = max(first, 0), min(last, sound.samples.shape[1])
     if first >= last:
         return None
-    start = sound.start_seconds + Fraction(first, request.rate)
+    start = sound.start_seconds + Fraction(first, rate)
     return Sound(sound.want, start, sound.samples[:, first:last])

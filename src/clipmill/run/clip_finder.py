@@ -1,4 +1,4 @@
-"""From one source file to its clips: found by the split step, and made as they are found."""
+"""From one source file to its clips: found by the split step, judged and made as they are found."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from clipmill.core.config import parse_config
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import KeptCut, MediaRef, Sample, Subtitle
-from clipmill.core.time import Span
 from clipmill.formats.trainers.fit import clip_span
 from clipmill.io.stretch import Place, file_of
 from clipmill.media.pool import MediaPool
-from clipmill.run.clips import Clip, OnePass, SourceClips, fits_one_pass
+from clipmill.run.clip_rows import ClipRows
+from clipmill.run.clips import Clip, Making, OnePass, SourceClips, fits_one_pass, sees_all
 from clipmill.run.recipe import Recipe
 from clipmill.run.source_checks import check_duration
 from clipmill.sources.samples import relative_place
 from clipmill.steps.split.options import SplitOptions
 
 if TYPE_CHECKING:
+    from clipmill.run.judging import Judge
+    from clipmill.run.trial import TrialOrder
     from clipmill.steps.split.given import FoundClip
     from clipmill.steps.split.result import SplitResult
 
+_ENDED = ("decoder_crashed", "decoder_hung", "out_of_memory")
+"""How a media process ends, be it by the file or by a step."""
 WHOLE = parse_config(SplitOptions, {"detector": "whole"}, "split")
 
 
@@ -36,10 +40,11 @@ class ClipFinder:
         pool: media processes.
         parent: folder that the media of existing samples lie in; may be empty.
         sha256: of the media that the clips are made of, where these lie somewhere already.
+        judge: the recipe's steps and conditions, if it has any.
 
     Attributes:
         probe: facts of the source, once ``find`` has looked at it.
-        lines: subtitles of each row, by its key, at times of the source; likewise.
+        rows: what is known of each row's clips, by its key; likewise.
     """
 
     def __init__(
@@ -48,26 +53,33 @@ class ClipFinder:
         pool: MediaPool,
         parent: str,
         sha256: Mapping[MediaRef, str] | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._recipe = recipe
         self._pool = pool
         self._parent = parent
         self._sha256 = sha256 or {}
+        self._judge = judge
         self._splits: dict[str, OnePass] = {}
-        self.lines: dict[str, tuple[Subtitle, ...]] = {}
+        self.rows: dict[str, ClipRows] = {}
         self.probe: dict[str, Any] | None = None
 
     async def find(
-        self, path: Place, samples: Sequence[Sample], subtitles: Sequence[Subtitle]
+        self,
+        path: Place,
+        samples: Sequence[Sample],
+        subtitles: Sequence[Subtitle],
+        info: Mapping[str, Any] | None,
     ) -> dict[str, SourceClips]:
         """The clips of every row that wants this source, by the row's key.
 
-        They are virtual, but for those that were made as they were found.
+        They are virtual; some may have been judged and made as they were found.
 
         Args:
             path: the source.
             samples: the rows.
             subtitles: lines that came with the source.
+            info: the metadata of its site.
 
         Raises:
             ProcessError: the source cannot be read, or gives more clips than are allowed.
@@ -77,22 +89,41 @@ class ClipFinder:
         )
         self.probe = facts.row()
         check_duration(self.probe, self._recipe.probe.max_duration_seconds)
-        for sample in samples:
-            self.lines[sample.key] = (*subtitles, *_at_times_of_source(sample))
-        if self.probe["subtitle_languages"] and not all(self.lines.values()):
+        lines = {one.key: (*subtitles, *_at_times_of_source(one)) for one in samples}
+        if self.probe["subtitle_languages"] and not all(lines.values()):
             embedded = await self._pool.call(
                 "clipmill.media.embedded_subtitles:embedded_subtitles",
                 path=path,
                 zero_seconds=_zero_seconds(self.probe),
             )
-            self.lines = {key: lines or tuple(embedded) for key, lines in self.lines.items()}
-        found = {sample.key: await self._found(path, sample) for sample in samples}
+            lines = {key: told or tuple(embedded) for key, told in lines.items()}
+        for sample in samples:
+            places, is_part = self._places(sample), self._recipe.makes_parts
+            self.rows[sample.key] = ClipRows(
+                sample, self.probe, lines[sample.key], places, info, is_part
+            )
+        alone = len(samples) == 1  # what is said of a clip may rest on other columns of its row
+        found = {one.key: await self._found(path, one, judges=alone) for one in samples}
         if self._recipe.render is None or self._recipe.judges:
-            for sample in samples:
-                self._place(sample, found[sample.key])
+            for key, one in found.items():
+                for clip in one.clips:
+                    self.rows[key].place(clip)
         return found
 
-    async def _found(self, path: Place, sample: Sample) -> SourceClips:
+    def _places(self, sample: Sample) -> list[dict[str, Any]] | None:
+        """Where the source lies, for clips that stay virtual."""
+        if self._recipe.render is not None:
+            return None
+        return [
+            {
+                **asdict(ref),
+                "path": relative_place(ref.path, self._parent),
+                "sha256": self._sha256.get(ref, ref.sha256),
+            }
+            for ref in sample.media
+        ]
+
+    async def _found(self, path: Place, sample: Sample, *, judges: bool) -> SourceClips:
         """Where the clips of a row lie; rows that ask for the same are told the same."""
         split = self._recipe.split
         if split is None and self._recipe.fit is not None:
@@ -106,70 +137,79 @@ class ClipFinder:
                 "no cuts were kept of it: find them first, with keep_whole",
                 error_class="no_cuts_kept",
             )
-        lines = self.lines[sample.key]
-        asked = repr((sample.span, spans, lines if split else (), cuts))
+        rows = self.rows[sample.key]
+        asked = repr((sample.span, spans, rows.lines if split else (), cuts))
         if asked not in self._splits:
-            self._splits[asked] = await self._split(path, sample.span, spans, lines, cuts)
+            folder = file_of(path).parent
+            trial = self._judge.trial(rows, folder) if self._judge and judges else None
+            self._splits[asked] = await self._split(path, rows, spans, cuts, trial)
         result = self._splits[asked]
-        clips = []
-        for index, (found, made) in enumerate(zip(result.found.clips, result.made, strict=True)):
-            clips.append(Clip(index, found.span, _ending(found), found.caption))
-            if made is not None:
-                clips[-1].set_rendered(made)
+        clips = [
+            Clip(index, one.span, _ending(one), one.caption, cells=cells, made=made)
+            for index, (one, cells, made) in enumerate(
+                zip(result.found.clips, result.cells, result.made, strict=True)
+            )
+        ]
         return SourceClips(clips, _cut_cells(result.found), float(result.found.decoded_seconds))
 
     async def _split(
         self,
         path: Place,
-        within: Span | None,
+        rows: ClipRows,
         spans: list[list[Any]] | None,
-        lines: tuple[Subtitle, ...],
         cuts: tuple[KeptCut, ...],
+        trial: TrialOrder | None,
     ) -> OnePass:
-        split, edit = self._recipe.split or WHOLE, self._recipe.render
+        """Find the clips, and judge and make them by the same decode as far as that can be."""
+        split, within = self._recipe.split or WHOLE, rows.sample.span
         has_video = self.probe is not None and self.probe["video"] is not None
-        at_once = has_video and within is None and not self._recipe.judges
-        if edit is not None and at_once and fits_one_pass(split, edit):
-            made: OnePass = await self._pool.call(
-                "clipmill.run.one_pass:split_and_render",
-                path=path,
-                options=split,
-                edit=edit,
-                wanted=dict(self._recipe.write.encode_formats),
-                folder=file_of(path).parent,
-                name=f"{file_of(path).name}.s{len(self._splits)}",
-                subtitles=lines,
-                keep_bytes=int(self._recipe.run.scene_bytes),
-            )
-            return made
+        if has_video and within is None and sees_all(split):
+            one = await self._find_and_make(path, rows, split, trial)
+            if one is not None:
+                return one
         found: SplitResult = await self._pool.call(
             "clipmill.steps.split.find:find_spans",
             path=path,
             options=split,
             within=within,
             spans=spans,
-            subtitles=_one_language(lines),
+            subtitles=_one_language(rows.lines),
             cuts=cuts,
         )
-        return OnePass(found, [None] * len(found.clips))
+        count = len(found.clips)
+        return OnePass(found, [None] * count, [{} for _ in range(count)])
 
-    def _place(self, sample: Sample, found: SourceClips) -> None:
-        """Say of virtual clips what their source is and, where they stay virtual, where it lies."""
-        places = [
-            {
-                **asdict(ref),
-                "path": relative_place(ref.path, self._parent),
-                "sha256": self._sha256.get(ref, ref.sha256),
-            }
-            for ref in sample.media
-        ]
-        for clip in found.clips:
-            clip.probe = _facts_within(self.probe, clip.span)
-            clip.source_media = None if self._recipe.render else places
-            if clip.span is not None:
-                # Whole, since where the files of a clip begin and end is not known yet.
-                lines = (one for one in self.lines[sample.key] if one.is_shown_within(clip.span))
-                clip.subtitles = [one.timed_from(clip.span.start_seconds) for one in lines]
+    async def _find_and_make(
+        self, path: Place, rows: ClipRows, split: SplitOptions, trial: TrialOrder | None
+    ) -> OnePass | None:
+        """Do all that one decode can do besides finding clips; None when it did nothing."""
+        edit, waits = self._recipe.render, self._judge is not None
+        told = trial.is_all if trial is not None else not waits
+        makes = edit is not None and told and fits_one_pass(edit)
+        if not makes and (trial is None or not trial.looks):
+            return None
+        making = None
+        folder, name = file_of(path).parent, f"{file_of(path).name}.s{len(self._splits)}"
+        if edit is not None and makes:
+            wanted = dict(self._recipe.write.encode_formats)
+            making = Making(edit, wanted, folder, name, rows.lines)
+        try:
+            one: OnePass = await self._pool.call(
+                "clipmill.run.one_pass:find_and_make",
+                path=path,
+                options=split,
+                trial=trial,
+                making=making,
+                keep_bytes=int(self._recipe.run.scene_bytes),
+            )
+        except ProcessError as error:
+            if trial is None or error.error_class not in _ENDED:
+                raise
+            # Be it by the file or by a step: it is seen which when each has a turn of its own.
+            for left in folder.glob(f"{name}-*"):
+                left.unlink()
+            return None
+        return one
 
 
 def _at_times_of_source(sample: Sample) -> list[Subtitle]:
@@ -206,19 +246,6 @@ def _cut_cells(result: SplitResult) -> list[dict[str, Any]]:
         for rate, cuts in result.cuts.items()
         for cut in cuts
     ]
-
-
-_UNTOLD = ("keyframe_seconds", "frame_count", "frame_count_source", "duration_pts")
-
-
-def _facts_within(probe: dict[str, Any] | None, span: Span | None) -> dict[str, Any] | None:
-    """Facts of a source as they are of a stretch of it: as long, and of frames not counted yet."""
-    if probe is None or span is None:
-        return probe
-    length = {"duration_seconds": float(span.duration)}
-    video = probe["video"] and {**probe["video"], **dict.fromkeys(_UNTOLD), **length}
-    sound = [{**stream, "duration_seconds": None} for stream in probe["audio"]]
-    return {**probe, **length, "video": video, "audio": sound}
 
 
 def _one_language(lines: Sequence[Subtitle]) -> tuple[Subtitle, ...]:

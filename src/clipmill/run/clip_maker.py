@@ -11,12 +11,13 @@ from typing import Any
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.outcome import Outcome
-from clipmill.core.sample import Sample, Subtitle
+from clipmill.core.sample import Sample
 from clipmill.core.time import Span
 from clipmill.formats.trainers.fit import Misfit, fit_clip
 from clipmill.io.stretch import Place, file_of
 from clipmill.media.order import ClipOrder
 from clipmill.media.pool import MediaPool
+from clipmill.run.clip_rows import ClipRows
 from clipmill.run.clips import Clip, SourceClips
 from clipmill.run.recipe import Recipe
 
@@ -27,21 +28,18 @@ class ClipMaker:
     Args:
         recipe: how to render, if it does.
         pool: media processes.
-        probe: facts of the source.
-        lines: subtitles of each row, by its key, at times of the source.
+        rows: what is known of each row's clips, by its key.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         pool: MediaPool,
-        probe: dict[str, Any] | None,
-        lines: Mapping[str, tuple[Subtitle, ...]],
+        rows: Mapping[str, ClipRows],
     ) -> None:
         self._recipe = recipe
         self._pool = pool
-        self._probe = probe
-        self._lines = lines
+        self._rows = rows
 
     async def make(
         self, path: Place, samples: Sequence[Sample], found: Mapping[str, SourceClips]
@@ -68,12 +66,16 @@ class ClipMaker:
         orders: dict[Edit, list[tuple[ClipOrder, Clip]]] = {}
         for number, sample in enumerate(samples):
             for clip in found[sample.key].clips:
-                if clip.rendered is not None or clip.outcome.status != "success":
+                if clip.outcome.status != "success":
                     continue
-                span, made = self._fitted(clip, edit)
+                if clip.made is not None:
+                    clip.set_rendered(clip.made)
+                    continue
+                rows = self._rows[sample.key]
+                span, made = self._fitted(clip, edit, rows.probe)
                 if span is not None:
                     name = f"{file_of(path).name}.{number}-{clip.index}"
-                    order = ClipOrder(name, span, self._lines[sample.key])
+                    order = ClipOrder(name, span, rows.lines)
                     orders.setdefault(made, []).append((order, clip))
                     clips.append(clip)
         await asyncio.gather(*(self._make(one, path, some) for one, some in orders.items()))
@@ -83,7 +85,9 @@ class ClipMaker:
             one.decoded_seconds += float(sum(span.duration for span in spans))
             one.encoded_seconds = sum(map(_encoded_seconds, one.clips))
 
-    def _fitted(self, clip: Clip, edit: Edit) -> tuple[Span | None, Edit]:
+    def _fitted(
+        self, clip: Clip, edit: Edit, probe: dict[str, Any] | None
+    ) -> tuple[Span | None, Edit]:
         """What is shown of a clip and how it is made; no span for one that has none, or no place.
 
         A clip that fits no bucket ends here.
@@ -91,7 +95,7 @@ class ClipMaker:
         if self._recipe.fit is None:
             return clip.span, edit
         try:
-            fit = fit_clip(clip.span, self._probe, self._recipe.fit, edit)
+            fit = fit_clip(clip.span, probe, self._recipe.fit, edit)
         except ProcessError as error:
             clip.outcome = Outcome.of_error(error, "fit")
             return None, edit

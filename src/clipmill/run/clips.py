@@ -41,6 +41,8 @@ class Clip:
         source_media: where the source lies, while the clip is virtual.
         members: media files by extension.
         subtitles: lines within it, at its own times.
+        cells: what steps said of it while it was found, by their numbers.
+        made: its files, where they were made while it was found, or why there are none.
     """
 
     index: int
@@ -52,6 +54,8 @@ class Clip:
     source_media: list[dict[str, Any]] | None = None
     members: dict[str, MemberFile] = field(default_factory=dict)
     subtitles: list[Subtitle] = field(default_factory=list)
+    cells: dict[int, Cell] = field(default_factory=dict)
+    made: Rendered | ProcessError | None = None
 
     def set_rendered(self, rendered: Rendered | ProcessError) -> None:
         """Take over what was made of it, or why nothing was."""
@@ -110,21 +114,46 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Making:
+    """How the clips of one source are made while they are found.
+
+    Args:
+        edit: what becomes of their pictures and sound.
+        wanted: ``video`` and ``audio``, each with the extension wanted.
+        folder: where files are written.
+        name: what they are called, before the number of the clip.
+        subtitles: lines of the source, in all languages.
+    """
+
+    edit: Edit
+    wanted: Mapping[str, str]
+    folder: Path
+    name: str
+    subtitles: tuple[Subtitle, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OnePass:
     """What became of one source.
 
     Args:
         found: its clips and cuts.
-        made: of each clip the files, or why there are none; None where it must be rendered by
-            another decode.
+        made: of each clip the files, or why there are none; None where it is dropped, or must be
+            rendered by another decode.
+        cells: what steps said of each clip, by their numbers, as far as they saw it.
     """
 
     found: SplitResult
     made: list[Rendered | ProcessError | None]
+    cells: list[dict[int, Cell]]
 
 
-def fits_one_pass(options: SplitOptions, edit: Edit) -> bool:
-    """Whether scenes are found by looking at every picture, and clips made of these alone."""
-    looks_at_all = options.looks and not options.fast
+def sees_all(options: SplitOptions) -> bool:
+    """Whether scenes are found by looking at every picture as it is."""
+    return options.looks and not options.fast
+
+
+def fits_one_pass(edit: Edit) -> bool:
+    """Whether clips are made of their own pictures and sound alone, as these come by."""
     edits_alone = edit.crop != "letterbox" and edit.images == "none"
-    return looks_at_all and edit.precision == "exact" and edits_alone
+    return edit.precision == "exact" and edits_alone

@@ -11,7 +11,7 @@ from pydantic import ByteSize
 
 from clipmill.core.words import counted
 from clipmill.io.folder import Folder
-from clipmill.run.clips import fits_one_pass
+from clipmill.run.clips import fits_one_pass, sees_all
 from clipmill.run.input import open_input
 from clipmill.run.prepare import check_columns, check_conditions, check_recipe
 from clipmill.run.recipe import Recipe
@@ -126,18 +126,32 @@ def _decodes(recipe: Recipe) -> tuple[tuple[int, int], str]:
     """How often the length of a source is decoded, and why it may be more."""
     split, edit = recipe.split, recipe.render
     looks = split is not None and split.looks
-    seen = int(looks) + bool(recipe.annotate)
-    if edit is None or edit.precision == "copy":
-        return (seen, seen), ""
-    if recipe.where:
-        return (seen, seen + 1), "What no condition drops is decoded once more, to be encoded."
-    if split is not None and looks and not recipe.judges and fits_one_pass(split, edit):
-        room = ByteSize(recipe.run.scene_bytes).human_readable(decimal=True)
-        return (1, 2), (
-            f"Scenes whose pictures take more than {room} until their end is found (--scene-bytes) "
-            "are decoded a second time."
-        )
-    return (1 + seen, 1 + seen), ""
+    encodes = edit is not None and edit.precision != "copy"
+    most = looks + bool(recipe.annotate) + encodes
+    if not (split is not None and sees_all(split) and _can_all_be_kept(recipe)):
+        least = most - bool(encodes and recipe.where)
+    elif edit is not None and encodes and not fits_one_pass(edit):
+        least = 1 + (not recipe.where)
+    else:
+        least = 1
+        if most > 1:
+            room = ByteSize(recipe.run.scene_bytes).human_readable(decimal=True)
+            return (1, most), (
+                f"Scenes whose pictures take more than {room} until their end is found "
+                "(--scene-bytes) are decoded again."
+            )
+    dropping = "What no condition drops is decoded once more, to be encoded."
+    return (least, most), dropping if least < most else ""
+
+
+def _can_all_be_kept(recipe: Recipe) -> bool:
+    """Whether what all steps want of a clip can be kept while its end is looked for."""
+    if not recipe.annotate:
+        return True
+    from clipmill.run.trial import can_be_kept
+    from clipmill.steps.load import made_steps
+
+    return all(map(can_be_kept, made_steps(recipe.annotate, recipe.modules)))
 
 
 def _first_place(source: Source) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,10 +12,12 @@ from clipmill.core.errors import ProcessError, RecipeError
 from clipmill.dataset.expression import Expression, parse_condition
 from clipmill.io.stretch import Place
 from clipmill.media.pool import MediaPool
+from clipmill.run.clip_rows import ClipRows
 from clipmill.run.clips import Judged
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import table_schema
 from clipmill.run.step_crew import StepCrew
+from clipmill.run.trial import TrialOrder, can_be_kept
 from clipmill.run.verdicts import Tier, Verdicts
 from clipmill.steps.base import Annotate
 from clipmill.steps.judge import failed
@@ -52,6 +55,7 @@ class Judge:
     def __init__(self, recipe: Recipe, schema: pa.Schema) -> None:
         orders = step_orders(recipe.annotate, recipe.modules)
         self._steps = [make_step(order) for order in orders]
+        self._orders = tuple(orders)
         self._crew = StepCrew(orders, self._steps)
         schema = _with_steps(schema, self._steps)
         self._verdicts = Verdicts(tuple(step.name for step in self._steps), schema)
@@ -75,10 +79,32 @@ class Judge:
         decoded = 0.0
         for tier in self._tiers:
             left = [one for one in samples if one.outcome.status == "success"]
-            if tier.steps and left:
-                decoded += await self._look(pool, path, left, tier.steps)
+            unseen = [one for one in left if not one.cells.keys() >= set(tier.steps)]
+            if unseen:
+                decoded += await self._look(pool, path, unseen, tier.steps)
             self._verdicts.drop(left, tier.conditions, scratch)
         return decoded
+
+    def trial(self, rows: ClipRows, scratch: Path) -> TrialOrder:
+        """What clips can be judged by while they are found.
+
+        Args:
+            rows: of the sample that is split.
+            scratch: folder for work in hand.
+        """
+        steps = self._steps
+        tiers = tuple(
+            takewhile(lambda tier: all(can_be_kept(steps[n]) for n in tier.steps), self._tiers)
+        )
+        return TrialOrder(
+            orders=self._orders,
+            tiers=tiers,
+            verdicts=self._verdicts,
+            rows=rows,
+            looks=any(steps[number].wants for tier in tiers for number in tier.steps),
+            is_all=len(tiers) == len(self._tiers),
+            scratch=scratch,
+        )
 
     def close(self) -> None:
         """Let the steps go."""

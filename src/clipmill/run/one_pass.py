@@ -1,24 +1,22 @@
-"""Splitting and rendering a source in one decode: runs in a media process.
+"""Finding the clips of a source, judging and making them in one decode: runs in a media process.
 
-While detectors look for the end of a scene, its pictures are kept as the clip will show them, and
-the clip is encoded as soon as its span is final. What does not fit the byte budget meanwhile is
-left for a second decode. The clips are the same, bit for bit, as those of ``render_clips``.
+While detectors look for the end of a scene, its pictures are kept as steps and the clip will show
+them. As soon as its span is final the clip is judged, and encoded if it is not dropped. What does
+not fit the byte budget meanwhile is left for other decodes. Cells and files are the same, bit for
+bit, as those of ``observe`` and ``render_clips``.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from heapq import merge
-from pathlib import Path
 from typing import Any
 
-from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
-from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span
 from clipmill.io.stretch import Place
 from clipmill.media.choose import exact
@@ -29,7 +27,8 @@ from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.probe import probe
 from clipmill.media.render import Renderer
 from clipmill.media.sound import Sound
-from clipmill.run.clips import OnePass
+from clipmill.run.clips import Clip, Making, OnePass
+from clipmill.run.trial import Trial, TrialOrder
 from clipmill.steps.split.find import Watch, holds_frame_of
 from clipmill.steps.split.given import FoundClip
 from clipmill.steps.split.options import SplitOptions
@@ -39,82 +38,93 @@ _OVERHANG_SECONDS = Fraction(1, 10)
 """A clip's last picture may be shown, and its sound heard, for so long beyond its span."""
 
 
-def split_and_render(
+def find_and_make(
     path: Place,
     options: SplitOptions,
-    edit: Edit,
-    wanted: Mapping[str, str],
-    folder: Path,
     *,
-    name: str,
-    subtitles: Sequence[Subtitle] = (),
+    trial: TrialOrder | None,
+    making: Making | None,
     keep_bytes: int,
 ) -> OnePass:
-    """Find the clips of a source and make them, in one decode as far as that can be.
+    """Find the clips of a source, judge and make them, in one decode as far as that can be.
 
     Args:
         path: the source, a local file or a stretch of one.
         options: what to split by, and the rules.
-        edit: how clips are made.
-        wanted: ``video`` and ``audio``, each with the extension wanted.
-        folder: where files are written.
-        name: what they are called, before the number of the clip.
-        subtitles: lines of the source, in all languages.
+        trial: what clips are judged by; None for no judgement.
+        making: how those that pass are made; None to make none.
         keep_bytes: how much of pictures and sound may be kept in memory.
 
     Raises:
         ProcessError: the source cannot be read, lacks what is wanted, or gives too many clips.
         RecipeError: there is no such detector, or its settings are wrong.
+        RunError: a step has a programming error, or could not be set up.
+        UserError: a value of a condition cannot be worked out.
     """
-    facts = probe(path)
     with MediaFile(path) as media, ExitStack() as stack:
-        renderer = Renderer(media, facts, edit, wanted, stack)
+        renderer = None
+        if making is not None:
+            renderer = Renderer(media, probe(path), making.edit, making.wanted, stack)
+        watch = Watch(options, media.frame_rate, holds_frame_of(media))
+        judge = None if trial is None else Trial(trial, media)
+        work = _Pass(media, watch, renderer, judge, keep_bytes)
         assert media.frames is not None
         end = media.frames.end_seconds
-        watch = Watch(options, media.frame_rate, holds_frame_of(media))
-        work = _Pass(media, renderer, watch, keep_bytes)
-        spans: list[Span] = []
-        made: list[Rendered | ProcessError | None] = []
+        clips: list[Clip] = []
         for span in work.spans(end):
-            order = ClipOrder(f"{name}-{len(spans)}", span, tuple(subtitles))
-            spans.append(span)
-            made.append(work.render(ClipWork(order, folder)))
-        found = [FoundClip(span) for span in spans]
-        return OnePass(SplitResult(found, work.watch.cuts, end, media.decoded_seconds), made)
+            clip = Clip(len(clips), span)
+            clips.append(clip)
+            if work.passes(clip) and making is not None:
+                order = ClipOrder(f"{making.name}-{clip.index}", span, making.subtitles)
+                clip.made = work.render(ClipWork(order, making.folder))
+        spans = [FoundClip(clip.span) for clip in clips]
+        found = SplitResult(spans, watch.cuts, end, media.decoded_seconds)
+        return OnePass(found, [clip.made for clip in clips], [clip.cells for clip in clips])
 
 
 class _Pass:
-    """One decode that detectors and clips look at.
+    """One decode that detectors, steps and clips look at.
 
     Args:
         media: the open source.
-        renderer: of its clips.
         watch: its detectors.
+        renderer: of its clips; None where none are made.
+        trial: of its clips; None where all are wanted.
         keep_bytes: how much may be kept.
     """
 
-    def __init__(self, media: MediaFile, renderer: Renderer, watch: Watch, keep_bytes: int) -> None:
+    def __init__(
+        self,
+        media: MediaFile,
+        watch: Watch,
+        renderer: Renderer | None,
+        trial: Trial | None,
+        keep_bytes: int,
+    ) -> None:
         self._media = media
+        self._watch = watch
         self._renderer = renderer
-        self.watch = watch
+        self._trial = trial
+        looks = [look for one in (renderer, trial) if one for look in one.looks]
+        sounds = [sound for one in (renderer, trial) if one for sound in one.sounds]
+        rate = media.sound.rate if media.sound else None
         assert media.frames is not None
-        self._kept = Kept(media.frames, renderer.looks, renderer.sounds, keep_bytes)
-        ticks = (1 / exact(look.fps) for look in renderer.looks if look.fps)
+        self._kept = Kept(media.frames, looks, sounds, keep_bytes, rate)
+        ticks = (1 / exact(look.fps) for look in looks if look.fps)
         self._overhang = max((_OVERHANG_SECONDS, *ticks))
         self._waiting: deque[Span] = deque()
         self._needed = Fraction(0)
 
     def spans(self, end: Fraction) -> Iterator[Span]:
         """Yield the spans of clips, each as soon as it is final, while what it needs is kept."""
-        watch, kept = self.watch, self._kept
+        watch, kept = self._watch, self._kept
         seen = len(watch.wants)
-        wants = [*watch.wants, *(Want(look) for look in kept.looks)]
-        wants += [Want(sound) for sound in kept.sounds]
+        wants = [*watch.wants, Want(Frames()), *map(Want, kept.sounds)]
         for piece in self._media.decode(wants):
             if isinstance(piece, Sound):
-                kept.hear(kept.sounds[piece.want - seen - len(kept.looks)], piece)
-            elif piece.want >= seen:
-                kept.hold(kept.looks[piece.want - seen], piece)
+                kept.hear(kept.sounds[piece.want - seen - 1], piece)
+            elif piece.want == seen:
+                kept.hold(piece)
             else:
                 final = watch.take(piece)
                 if piece.want == 0:
@@ -127,20 +137,25 @@ class _Pass:
         for span in spans:
             self._kept.settle(span.start, span.end)
             self._waiting.append(span)
-        self._kept.settle(self.watch.open_start, decided)
+        self._kept.settle(self._watch.open_start, decided)
 
     def _ready(self, now: Fraction | None) -> Iterator[Span]:
         """Yield final spans whose sound has come to its end; None when all has come."""
         waiting = self._waiting
         while waiting and (now is None or waiting[0].end + self._overhang <= now):
             yield waiting.popleft()
-        needed = waiting[0].start if waiting else self.watch.open_start
+        needed = waiting[0].start if waiting else self._watch.open_start
         if needed is not self._needed:
             self._kept.forget(needed)
             self._needed = needed
 
+    def passes(self, clip: Clip) -> bool:
+        """Judge a clip by what is kept; whether it is to be made now."""
+        return self._trial.passes(clip, self._kept) if self._trial else True
+
     def render(self, clip: ClipWork) -> Rendered | ProcessError | None:
         """Make a clip of what is kept; None when something of it is missing."""
+        assert self._renderer is not None
         self._renderer.begin(clip)
         parts: list[Iterator[tuple[Fraction, int, Any]]] = []
         for number, want in enumerate(clip.wants):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipmill.core.errors import SampleError
 from clipmill.core.outcome import Outcome
 from clipmill.core.sample import Sample, refuse_changed
-from clipmill.core.time import Span
 from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.failures import failure
 from clipmill.io.stretch import Place, file_of
@@ -21,13 +20,17 @@ from clipmill.run.carried_copies import CarriedCopies
 from clipmill.run.carry import Carried
 from clipmill.run.clip_finder import ClipFinder
 from clipmill.run.clip_maker import ClipMaker
+from clipmill.run.clip_rows import ClipRows
 from clipmill.run.clips import Judged, MemberFile
-from clipmill.run.result_rows import clip_row, json_row, result_row
+from clipmill.run.result_rows import json_row, result_row
 from clipmill.run.rows import fetch_row
 from clipmill.run.source_checks import check_duration
 from clipmill.run.wanted import all_spans, files_for_clips, pick_media
 from clipmill.run.workbench import Workbench
 from clipmill.run.worked import Worked
+
+if TYPE_CHECKING:
+    from clipmill.run.judging import Judge
 
 
 class SourceWork:
@@ -142,9 +145,8 @@ class SourceWork:
             await self._make_clips(fetched, worked)
         else:
             await self._prepare(fetched, worked, folder)
-            if self._bench.judge is not None:
-                rows = [(sample, result_row(sample, worked)) for sample in self._samples]
-                await self._judge(await self._with_sound(fetched), worked, rows)
+            if (judge := self._bench.judge) is not None:
+                await self._judge(judge, await self._with_sound(fetched), worked)
 
     async def _fetch(self, target: Path) -> Fetched:
         first = self._samples[0]
@@ -208,47 +210,43 @@ class SourceWork:
         path = await self._with_sound(fetched)
         known = {} if main is None else {main: fetched.sha256}
         recipe, pool = self._bench.recipe, self._bench.pool
-        finder = ClipFinder(recipe, pool, self._bench.parent, known)
-        subtitles = list(worked.subtitles)
-        worked.clips = await finder.find(path, self._samples, subtitles)
+        judge = self._bench.judge
+        finder = ClipFinder(recipe, pool, self._bench.parent, known, judge)
+        worked.clips = await finder.find(path, self._samples, worked.subtitles, worked.info)
         worked.probe = finder.probe
-        if self._bench.judge is not None:
-            await self._judge_clips(path, worked)
-        maker = ClipMaker(recipe, pool, finder.probe, finder.lines)
+        if judge is not None:
+            await self._judge_clips(judge, path, worked, finder.rows)
+        maker = ClipMaker(recipe, pool, finder.rows)
         await maker.make(path, self._samples, worked.clips)
         files = (clip.members.values() for one in worked.clips.values() for clip in one.clips)
         self._others.update(file.path for members in files for file in members)
 
-    async def _judge_clips(self, path: Place, worked: Worked) -> None:
+    async def _judge_clips(
+        self, judge: Judge, path: Place, worked: Worked, rows: Mapping[str, ClipRows]
+    ) -> None:
         """Let steps see the clips of the source, and drop those that a condition is against."""
-        is_part = self._bench.recipe.makes_parts
         clips = {}
-        rows = []
         for sample in self._samples:
-            found = worked.clips[sample.key]
-            for clip in found.clips:
+            for clip in worked.clips[sample.key].clips:
                 if clip.outcome.status == "success":
-                    row = clip_row(sample, worked, clip, is_part=is_part)
-                    clips[row["key"]] = clip
-                    rows.append((sample, row))
-        seconds = await self._judge(path, worked, rows)
+                    judged = rows[sample.key].judged(clip)
+                    worked.judged[judged.key] = judged
+                    clips[judged.key] = clip
+        bench, judged_ones = self._bench, list(worked.judged.values())
+        seconds = await judge.judge(bench.pool, path, judged_ones, bench.files.folder)
         for key, clip in clips.items():
             clip.outcome = worked.judged[key].outcome
         if self._samples:
             worked.clips[self._samples[0].key].decoded_seconds += seconds
 
-    async def _judge(
-        self, path: Place, worked: Worked, rows: Sequence[tuple[Sample, dict[str, Any]]]
-    ) -> float:
-        """What steps and conditions say of samples or clips; the length of video decoded for it."""
-        judge = self._bench.judge
-        assert judge is not None
-        for sample, row in rows:
+    async def _judge(self, judge: Judge, path: Place, worked: Worked) -> None:
+        """Let steps see the samples, and drop those that a condition is against."""
+        for sample in self._samples:
+            row = result_row(sample, worked)
             known = json_row(sample, row, has_captions=sample.caption is not None)
-            span = Span.from_row(row["span"]) if row.get("span") else None
-            worked.judged[row["key"]] = Judged(row["key"], span, known)
-        bench, samples = self._bench, list(worked.judged.values())
-        return await judge.judge(bench.pool, path, samples, bench.files.folder)
+            worked.judged[sample.key] = Judged(sample.key, None, known)
+        bench, judged_ones = self._bench, list(worked.judged.values())
+        await judge.judge(bench.pool, path, judged_ones, bench.files.folder)
 
 
 def _partial_fetch(error: SampleError) -> dict[str, Any]:

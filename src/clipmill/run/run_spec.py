@@ -33,8 +33,8 @@ class RunSpec(Config):
     media_memory_bytes: Annotated[ByteSize, Field(ge=100_000_000)] = ByteSize(4_000_000_000)
     """Memory a media process may take before the file it reads fails."""
     scene_bytes: ByteSize = ByteSize(160_000_000)
-    """Memory a media process may take for the pictures of a scene until its end is known; of what
-    does not fit, clips are made by a second decode."""
+    """Memory a media process may take for the pictures of a scene until its end is known; what does
+    not fit is decoded again, to be judged and made."""
     ahead_bytes: PositiveBytes = ByteSize(2_000_000_000)
     """Bytes a worker may hold on disk between fetching and writing."""
     max_shard_retries: int = Field(default=2, ge=0)

@@ -23,6 +23,7 @@ from test_dataset_open import peer_shard
 STEPS = """
 import os
 import signal
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -77,8 +78,12 @@ def picky(seen, way: str = "value", log: str = ""):
     if log:
         with open(log, "a") as file:
             file.write(seen.key + "\\n")
+    if way == "all die":
+        os.kill(os.getpid(), signal.SIGKILL)
     if not seen.key.endswith("1"):
         return 1.0
+    if way == "hangs":
+        time.sleep(100)
     if way == "raises":
         raise ValueError("no such picture")
     if way == "dies":
@@ -223,7 +228,7 @@ def test_a_step_that_only_reads_rows_decodes_nothing(raw, tmp_path, steps_file):
 def test_batches_reach_across_samples_and_sources(clips, steps_file, tmp_path):
     log = tmp_path / "log"
     clips.annotate({"sizes": {"log": str(log)}}, modules=[steps_file], quiet=True)
-    assert log.read_text() == "set up ", "once, and in no media process, which has no use for it"
+    assert log.read_text() == "set up ", "once, and in a process of its own"
     found = [row for row in cells(clips, "sizes").values() if row["status"] == "success"]
     assert len(found) == 5
     assert max(row["at_once"] for row in found) <= 4
@@ -265,13 +270,45 @@ def test_what_goes_wrong_with_one_sample_is_said_in_its_cell(clips, steps_file):
         assert found["00000000_00000"]["value"] == 1.0
 
 
-def test_a_step_that_ends_its_process_takes_no_other_step_with_it(raw, tmp_path, steps_file):
-    dataset = clipmill.open(shutil.copytree(raw, tmp_path / "raw"))
-    dataset.annotate({"picky": {"way": "dies"}}, "numbers", modules=[steps_file], quiet=True)
-    picky = cells(dataset, "picky")
-    assert [row["error_class"] for row in picky.values()] == [None, "decoder_crashed", None]
-    assert picky["00000001"]["error_message"].startswith("the decoder or a step died of SIGKILL")
-    assert [row["status"] for row in cells(dataset, "numbers").values()][:2] == ["success"] * 2
+@pytest.mark.parametrize(
+    ("way", "error_class", "message"),
+    [
+        ("dies", "step_crashed", "the step died of SIGKILL"),
+        ("hangs", "step_hung", "the step did not get on for 3 s"),
+    ],
+)
+def test_a_step_that_ends_its_process_takes_no_sample_and_no_step_with_it(
+    clips, steps_file, way, error_class, message
+):
+    run = {"sample_timeout_seconds": 3 if way == "hangs" else 60}
+    recipe = clipmill.Recipe.model_validate({"run": run})
+    orders = step_orders([{"picky": {"way": way}}, "numbers"], [steps_file])
+    annotate_dataset(clips.folder.url, orders, recipe=recipe, quiet=True)
+    picky = cells(clips, "picky")
+    lost = {"00000000_00001", "00000001_00001"}
+    found = {key for key, row in picky.items() if row["error_class"] == error_class}
+    assert found == lost
+    assert picky["00000001_00001"]["error_message"].startswith(message)
+    assert all(row["value"] == 1.0 for key, row in picky.items() if row["status"] == "success")
+    assert sum(row["status"] == "success" for row in picky.values()) == 3
+    assert sum(row["status"] == "success" for row in cells(clips, "numbers").values()) == 5
+
+
+def test_a_step_that_ends_its_process_over_every_sample_is_not_tried_with_all(
+    raw, tmp_path, steps_file
+):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    shutil.copy(raw.parent / "videos" / "b.mp4", videos)
+    halves = {"detector": "stride", "stride_seconds": 0.5}
+    clips = clipmill.open(_split_folder(videos, tmp_path / "clips", halves))
+    log = tmp_path / "log"
+    step = {"picky": {"way": "all die", "log": str(log)}}
+    clips.annotate(step, "numbers", modules=[steps_file], quiet=True)
+    picky = [row["error_message"] for row in cells(clips, "picky").values()]
+    assert [words.partition(" over")[0] for words in picky[3:]] == ["not tried, since"]
+    assert len(log.read_text().split()) == 3 * 2
+    assert {row["status"] for row in cells(clips, "numbers").values()} == {"success"}
 
 
 def test_a_wrong_step_stops_the_run_with_its_traceback(clips, steps_file):
@@ -393,13 +430,13 @@ def test_a_source_that_was_replaced_is_not_looked_at(raw, tmp_path, steps_file):
     assert endings == [("failed", "source_changed"), ("success", None), (None, None)]
 
 
-def _split_folder(videos: Path, output: Path) -> str:
+def _split_folder(videos: Path, output: Path, split: dict | None = None) -> str:
     from clipmill.run.recipe_file import load_recipe
     from clipmill.run.runner import run_recipe
 
     recipe = {
         "source": {"path": str(videos)},
-        "steps": [{"split": {"detector": "whole"}}],
+        "steps": [{"split": split or {"detector": "whole"}}],
         "write": {"to": str(output)},
     }
     run_recipe(load_recipe(recipe), quiet=True)

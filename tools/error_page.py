@@ -10,7 +10,7 @@ from clipmill.fetch.failures import ERROR_CLASSES
 PACKAGE = Path(__file__).parent.parent / "src" / "clipmill"
 _SAID = re.compile(
     r"""error_class\s*=\s*"(\w+)"(?:\ if\ \w+\ else\ "(\w+)")?"""
-    r"""|,\ "(decoder_\w+)"|"(forbidden_\w+)"\)"""
+    r"""|"((?:decoder|step)_(?:crashed|hung))"|"(forbidden_\w+)"\)"""
 )
 
 FETCH = {
@@ -104,6 +104,8 @@ PROCESS = {
     "out_of_memory": ("Reading it took too much memory.", "larger `--media-memory-bytes`"),
     "decoder_hung": ("Reading it did not end.", "larger `--sample-timeout-seconds`"),
     "decoder_crashed": ("Reading it killed the media process, twice.", ""),
+    "step_hung": ("A step did not end over it.", "larger `--sample-timeout-seconds`"),
+    "step_crashed": ("A step ended its process over it, twice.", "mend the step; `--retry`"),
 }
 """Error class of a file that was fetched -> what happened, and what to try."""
 

@@ -9,19 +9,27 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any, Self
 
 from clipmill.core.errors import ClipmillError, ProcessError, RunError
 from clipmill.core.libraries import ONE_THREAD
+from clipmill.core.words import counted
+from clipmill.media import whereabouts
 
 _STDERR_TAIL_BYTES = 2000
 _DEATH_WAIT_SECONDS = 1.0
 _START_SECONDS = 60.0
-_ATTEMPTS = 2
+_FAREWELL_SECONDS = 5.0
+_AT_ONCE_BYTES = 64 * 1024
+"""Of a job, which a socket takes without waiting."""
 _PULSES_PER_DEADLINE = 4
+_CRASHED = ("decoder_crashed", "step_crashed")
+_HUNG = ("decoder_hung", "step_hung")
 # Frame buffers go back to the allocator, not to the system and from there again for every file:
 # measured, a quarter of a probe's time. glibc reads these; others ignore them.
 _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "33554432"}
@@ -48,22 +56,24 @@ class MediaPool:
         self._idle: list[_MediaProcess] = []
         self._alive: set[_MediaProcess] = set()
 
-    async def call(self, function: str, **arguments: Any) -> Any:
+    async def call(self, function: str, *, attempts: int = 2, **arguments: Any) -> Any:
         """Run a function in a media process.
 
         Args:
             function: where it is, such as ``clipmill.media.prepare:prepare``. By name, since a
                 worker itself need not load what only media processes use.
+            attempts: processes in a row that may be lost over it. Default: 2.
             arguments: passed on; must be picklable.
 
         Raises:
-            ProcessError: the job's own, or ``decoder_crashed`` or ``decoder_hung`` when two
-                processes in a row did not survive it.
+            ProcessError: the job's own; or, when no process survived it, ``decoder_crashed`` or
+                ``decoder_hung``; or ``step_crashed`` or ``step_hung`` where it was at something
+                (see ``whereabouts``), with that as ``details["at"]``.
             RunError: no media process can be started at all.
         """
         async with self._slots:
             reason: _ProcessLostError | None = None
-            for _ in range(_ATTEMPTS):
+            for _ in range(attempts):
                 # After a loss nothing is taken for granted: the next process is a fresh one.
                 process = self._idle.pop() if self._idle and not reason else self._start()
                 try:
@@ -84,8 +94,20 @@ class MediaPool:
                 raise result
         assert reason is not None
         raise ProcessError(
-            f"{reason} ({_ATTEMPTS} times in a row)", error_class=reason.error_class
+            f"{reason} ({counted(attempts, 'time')} in a row)",
+            error_class=reason.error_class,
+            details={"at": reason.at},
         ) from reason
+
+    async def finish(self, function: str) -> None:
+        """Run a last function in every process that is at rest, then end them all.
+
+        Args:
+            function: where it is; what it raises, or that it takes too long, changes nothing.
+        """
+        last = [process.ask((function, {}), _FAREWELL_SECONDS) for process in self._idle]
+        await asyncio.gather(*last, return_exceptions=True)
+        self.close()
 
     def process_ids(self) -> list[int]:
         """The processes alive now, for those who watch memory."""
@@ -121,25 +143,34 @@ class MediaPool:
 
 
 class _ProcessLostError(Exception):
-    """A media process died or had to be given up."""
+    """A media process died or had to be given up.
 
-    def __init__(self, message: str, error_class: str) -> None:
-        super().__init__(message)
-        self.error_class = error_class
+    Args:
+        how: it ended, such as ``died of SIGSEGV``.
+        classes: the error class when it was at nothing, and when it was at something.
+        at: what it said it was at.
+    """
+
+    def __init__(self, how: str, classes: tuple[str, str], at: list[str]) -> None:
+        super().__init__(f"the {'step' if at else 'decoder'} {how}")
+        self.error_class = classes[bool(at)]
+        self.at = at
 
 
 class _MediaProcess:
     def __init__(self, pulse_seconds: float, memory_limit_bytes: int | None) -> None:
         ours, theirs = socket.socketpair()
+        self._whereabouts = tempfile.TemporaryFile()  # noqa: SIM115  closed in end()
         # -P: what lies in the user's working directory is not imported.
         command = [sys.executable, "-P", "-m", "clipmill.media.process", str(theirs.fileno())]
         command += ["--pulse-seconds", str(pulse_seconds)]
+        command += ["--whereabouts", str(self._whereabouts.fileno())]
         if memory_limit_bytes:
             command += ["--memory-limit-bytes", str(memory_limit_bytes)]
         with theirs:
             self._popen = subprocess.Popen(
                 command,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), self._whereabouts.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -183,18 +214,24 @@ class _MediaProcess:
 
                 self._loop.add_reader(self._connection.fileno(), self._receive, answer, restart)
                 if job:
-                    self._connection.send(job)
+                    await self._send(job)
                 return await answer
         except TimeoutError:
-            raise _ProcessLostError(
-                f"the decoder or a step did not get on for {seconds:g} s", "decoder_hung"
-            ) from None
+            raise self._lost_error(f"did not get on for {seconds:g} s", _HUNG) from None
         except (EOFError, ConnectionError):
             raise self._lost() from None
         finally:
             self._pending = None
             if not self._connection.closed:
                 self._loop.remove_reader(self._connection.fileno())
+
+    async def _send(self, job: tuple[str, dict[str, Any]]) -> None:
+        """Send a job; a large one beside the loop, which would wait while the process reads it."""
+        data = ForkingPickler.dumps(job)
+        if len(data) <= _AT_ONCE_BYTES:
+            self._connection.send_bytes(data)
+        else:
+            await asyncio.to_thread(self._connection.send_bytes, data)
 
     def end(self) -> None:
         """Kill the process and release what it held; whoever waits for an answer is cancelled."""
@@ -205,6 +242,7 @@ class _MediaProcess:
         self._loop.remove_reader(self._stderr.fileno())
         self._loop.remove_reader(self._connection.fileno())
         self._stderr.close()
+        self._whereabouts.close()
         self._connection.close()
         if self._pending:
             self._pending.cancel()
@@ -243,11 +281,10 @@ class _MediaProcess:
         words = f", saying: {lines[-1]}" if lines else ""
         if code is not None and code < 0:
             name = signal.Signals(-code).name
-            return _ProcessLostError(
-                f"the decoder or a step died of {name}{words}", "decoder_crashed"
-            )
+            return self._lost_error(f"died of {name}{words}", _CRASHED)
         if not self._ready:
             return RunError(f"no media process can be started: it ended with status {code}{words}")
-        return _ProcessLostError(
-            f"the decoder or a step ended with status {code}{words}", "decoder_crashed"
-        )
+        return self._lost_error(f"ended with status {code}{words}", _CRASHED)
+
+    def _lost_error(self, how: str, classes: tuple[str, str]) -> _ProcessLostError:
+        return _ProcessLostError(how, classes, whereabouts.read(self._whereabouts.fileno()))

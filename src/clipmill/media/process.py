@@ -22,8 +22,11 @@ from typing import Any
 
 from clipmill.core.errors import ClipmillError, ProcessError
 from clipmill.core.libraries import hide_library_warnings
-from clipmill.media import prepare  # noqa: F401  # what nearly every job needs, loaded beforehand
-from clipmill.media.pulse import beats
+from clipmill.media import (
+    prepare,  # noqa: F401  # what nearly every job needs, loaded beforehand
+    whereabouts,
+)
+from clipmill.media.pulse import beats, unhurried
 
 _STACK_BYTES = 512 * 1024
 """Of a thread that does next to nothing; the usual 8 MiB count against the memory limit."""
@@ -92,13 +95,19 @@ def serve(connection: Connection, pulse: Pulse) -> None:
 def _answer(name: str, arguments: dict[str, Any]) -> tuple[bool, Any]:
     try:
         module, _, function = name.partition(":")
-        return True, getattr(importlib.import_module(module), function)(**arguments)
+        with unhurried():
+            call = getattr(importlib.import_module(module), function)
+        return True, call(**arguments)
     except MemoryError:
         return False, ProcessError(
-            "the media process ran into its memory limit", error_class="out_of_memory"
+            "the media process ran into its memory limit",
+            error_class="out_of_memory",
+            details={"at": whereabouts.at()},
         )
     except Exception as error:  # noqa: BLE001  # raised again on the other side
         return False, _portable(_blamed(error))
+    finally:
+        whereabouts.end()
 
 
 def _blamed(error: Exception) -> Exception:
@@ -154,14 +163,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="clipmill.media.process")
     parser.add_argument("descriptor", type=int)
     parser.add_argument("--pulse-seconds", type=float, default=5.0)
+    parser.add_argument("--whereabouts", type=int, required=True)
     parser.add_argument("--memory-limit-bytes", type=int)
     arguments = parser.parse_args()
+    whereabouts.tell_to(arguments.whereabouts)
     threading.stack_size(_STACK_BYTES)
     # Ctrl-C goes to the whole group, but it is the parent who decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_the_parent(arguments.descriptor)
     with Connection(arguments.descriptor) as connection:
         pulse = Pulse(connection, arguments.pulse_seconds)
+        threading.stack_size(0)  # those that steps start may do anything
         _limit(arguments.memory_limit_bytes)
         serve(connection, pulse)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from clipmill.core.errors import ProcessError, RunError
+from clipmill.core.errors import ProcessError
 from clipmill.core.seen import Cell, Seen
-from clipmill.steps.base import Annotate
-from clipmill.steps.judge import PROGRAMMING_ERRORS, checked, judged, wrong_step
+from clipmill.media.pool import MediaPool
+from clipmill.run.losses import CLOSE_STEPS, STRIKES, not_tried, refuse_unready
+from clipmill.steps.judge import failed
 from clipmill.steps.load import StepOrder
-from clipmill.steps.observe import ready_step
+
+_JUDGE = "clipmill.steps.batch:judge_batch"
 
 WAIT_SECONDS = 0.2
 """A batch that nothing was added to for so long is judged as it is."""
@@ -22,14 +23,17 @@ HELD_BYTES = 256_000_000
 class Batcher:
     """One step of a worker, and the samples that wait for it.
 
-    The step is set up and runs in a thread of its own.
+    The step is set up and runs in a process of its own, which may be lost at any moment: the
+    samples of a batch that it does not survive are tried one by one. If each of them is survived,
+    the batch was too large for memory or the time limit, and further ones are half as large.
 
     Args:
         order: the step.
         batch_size: samples it is given at once, at most.
+        timeout_seconds: a batch that does not get on for so long is given up.
     """
 
-    def __init__(self, order: StepOrder, batch_size: int) -> None:
+    def __init__(self, order: StepOrder, batch_size: int, timeout_seconds: float) -> None:
         self._order = order
         self._batch_size = batch_size
         self._waiting: list[tuple[Seen, asyncio.Future[Cell]]] = []
@@ -37,7 +41,8 @@ class Batcher:
         self._room = asyncio.Event()
         self._room.set()
         self._timer: asyncio.TimerHandle | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"step-{order.name}")
+        # no limit on memory: a model takes what it takes
+        self._pool = MediaPool(1, timeout_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def room(self) -> None:
@@ -65,11 +70,13 @@ class Batcher:
         finally:
             self._hold(-_size(seen))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let the step go."""
         if self._timer is not None:
             self._timer.cancel()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for task in self._tasks:
+            task.cancel()
+        await self._pool.finish(CLOSE_STEPS)
 
     def _hold(self, size: int) -> None:
         self._held += size
@@ -79,18 +86,16 @@ class Batcher:
             self._room.clear()
 
     def _begin(self) -> None:
-        batch, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, []
+        batch = [(seen, future) for seen, future in waiting if not future.done()]
         if batch:
             task = asyncio.create_task(self._judge(batch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _judge(self, batch: list[tuple[Seen, asyncio.Future[Cell]]]) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            cells = await loop.run_in_executor(
-                self._thread, judge_batch, self._order, [seen for seen, _ in batch]
-            )
+            cells = await self._cells([seen for seen, _ in batch])
         except Exception as error:  # noqa: BLE001  # told to those who wait for it
             for _, future in batch:
                 if not future.done():
@@ -100,30 +105,33 @@ class Batcher:
             if not future.done():
                 future.set_result(cell)
 
+    async def _cells(self, batch: Sequence[Seen]) -> list[Cell]:
+        if len(batch) > 1:
+            try:
+                return await self._ask(batch, attempts=1)
+            except ProcessError as error:
+                refuse_unready(error)
+        cells: list[Cell] = []
+        lost: list[ProcessError] = []
+        for seen in batch:
+            if len(lost) == STRIKES:
+                cells.append(not_tried(lost[-1]))
+                continue
+            try:
+                cells += await self._ask([seen], attempts=2)
+            except ProcessError as error:
+                refuse_unready(error)
+                lost.append(error)
+                cells.append(failed(error.error_class, error.message))
+        if len(batch) > 1 and not lost:
+            self._batch_size = max(1, len(batch) // 2)
+        return cells
 
-def judge_batch(order: StepOrder, batch: Sequence[Seen]) -> list[Cell]:
-    """What a step says of a batch; when it fails over one sample, all are judged one by one.
-
-    Raises:
-        RunError: the step has a programming error.
-    """
-    step = ready_step(order)
-    if len(batch) == 1:
-        return [_alone(step, batch[0])]
-    keys = [seen.key for seen in batch]
-    try:
-        return checked(step, step.annotate(batch), keys)
-    except PROGRAMMING_ERRORS as error:
-        raise wrong_step(step, keys[0], error) from error
-    except RunError:
-        raise
-    except (ProcessError, Exception):  # noqa: BLE001  # of one of them: see which
-        return [_alone(step, seen) for seen in batch]
-
-
-def _alone(step: Annotate, seen: Seen) -> Cell:
-    cell, _ = judged(step, seen.key, lambda: step.annotate([seen]))
-    return cell
+    async def _ask(self, batch: Sequence[Seen], attempts: int) -> list[Cell]:
+        cells: list[Cell] = await self._pool.call(
+            _JUDGE, attempts=attempts, order=self._order, batch=batch
+        )
+        return cells
 
 
 def _size(seen: Seen) -> int:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from clipmill.steps.split.given import FoundClip
     from clipmill.steps.split.result import SplitResult
 
-_ENDED = ("decoder_crashed", "decoder_hung", "out_of_memory")
+_ENDED = ("decoder_crashed", "decoder_hung", "step_crashed", "step_hung", "out_of_memory")
 """How a media process ends, be it by the file or by a step."""
 WHOLE = parse_config(SplitOptions, {"detector": "whole"}, "split")
 

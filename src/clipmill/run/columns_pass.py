@@ -26,6 +26,7 @@ from clipmill.run.step_crew import StepCrew
 from clipmill.run.wanted import pick_media
 from clipmill.run.workbench import Workbench
 from clipmill.steps.judge import failed
+from clipmill.steps.load import make_step
 from clipmill.steps.look import Showing
 
 
@@ -97,18 +98,13 @@ class ColumnsPass:
 
     async def _see(self, rows: Sequence[RowToSee], staged: StagedShard) -> None:
         """Let steps see every source; each part of one is journalled when it is done."""
-        orders = [task.order for task in self._job.steps]
-        crew = StepCrew(orders, [one.step for one in self._groups])
-        tasks = [
-            asyncio.create_task(self._source(part, crew, staged)) for part in self._sources(rows)
-        ]
+        tasks = [asyncio.create_task(self._source(part, staged)) for part in self._sources(rows)]
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            crew.close()
 
     def _sources(self, rows: Sequence[RowToSee]) -> list[list[RowToSee]]:
         """Rows that are decoded together; those that nobody looks at, all of them.
@@ -132,8 +128,10 @@ class ColumnsPass:
                 found.setdefault(None, []).append(part)
         return list(found.values())
 
-    async def _source(self, rows: Sequence[RowToSee], crew: StepCrew, staged: StagedShard) -> None:
+    async def _source(self, rows: Sequence[RowToSee], staged: StagedShard) -> None:
         """All samples of one source, from its file to the journal."""
+        crew = self._bench.crew
+        assert crew is not None
         showings = [Showing(row.key, row.sample.span, row.values, row.steps) for row in rows]
         stages = self._bench.stages
         async with self._bench.unprobed:
@@ -220,6 +218,12 @@ class ColumnsPass:
             held[one.group.name] = cells.dump()
         staged.commit(self._job.output, self._job.run, names)
         return {"groups": held, "decoded_seconds": self._decoded_seconds}
+
+
+def crew_of(job: ColumnsJob) -> StepCrew:
+    """The steps of a worker, for all the shards that it annotates."""
+    orders = [task.order for task in job.steps]
+    return StepCrew(orders, list(map(make_step, orders)), job.recipe.run.sample_timeout_seconds)
 
 
 def _counted(cells: Sequence[Cell]) -> Counts:

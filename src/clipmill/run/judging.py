@@ -56,7 +56,7 @@ class Judge:
         orders = step_orders(recipe.annotate, recipe.modules)
         self._steps = [make_step(order) for order in orders]
         self._orders = tuple(orders)
-        self._crew = StepCrew(orders, self._steps)
+        self._crew = StepCrew(orders, self._steps, recipe.run.sample_timeout_seconds)
         schema = _with_steps(schema, self._steps)
         self._verdicts = Verdicts(tuple(step.name for step in self._steps), schema)
         parts = [part for text in recipe.where for part in parse_condition(text, schema).parts]
@@ -106,9 +106,9 @@ class Judge:
             scratch=scratch,
         )
 
-    def close(self) -> None:
-        """Let the steps go."""
-        self._crew.close()
+    async def close(self, pool: MediaPool) -> None:
+        """Let the steps go; see ``StepCrew.close``."""
+        await self._crew.close(pool)
 
     def _in_tiers(self, parts: Sequence[Expression]) -> list[Tier]:
         names = {step.name: number for number, step in enumerate(self._steps)}

@@ -29,7 +29,8 @@ class RunSpec(Config):
     media_processes: int = Field(default=2, ge=1, le=64)
     """Processes per worker that read media; they may crash or hang without harm."""
     sample_timeout_seconds: float = Field(default=120.0, gt=0)
-    """Time a media process may spend on one file without getting on before it is killed."""
+    """Time that reading one file, or a step over one sample or batch, may stand still before its
+    process is killed."""
     media_memory_bytes: Annotated[ByteSize, Field(ge=100_000_000)] = ByteSize(4_000_000_000)
     """Memory a media process may take before the file it reads fails."""
     scene_bytes: ByteSize = ByteSize(160_000_000)

@@ -21,7 +21,7 @@ from clipmill.run.verdicts import Tier, Verdicts
 from clipmill.steps.base import Annotate, InBatches
 from clipmill.steps.load import StepOrder
 from clipmill.steps.look import Look, Showing
-from clipmill.steps.observe import ready_step
+from clipmill.steps.ready import ready_step
 from clipmill.steps.split.find import duration_of
 
 

@@ -15,6 +15,7 @@ from clipmill.run.scratch import ScratchFiles
 
 if TYPE_CHECKING:
     from clipmill.run.judging import Judge
+    from clipmill.run.step_crew import StepCrew
 
 UNPROBED_PER_SLOT = 2
 
@@ -43,6 +44,8 @@ class Workbench:
         self.router = Router(recipe.download)
         self.judge: Judge | None = None
         """Steps and conditions of the recipe, if it has any."""
+        self.crew: StepCrew | None = None
+        """Steps that say something of samples that are there, where that is what is done."""
         self.pool = MediaPool(
             recipe.run.media_processes,
             deadline_seconds=recipe.run.sample_timeout_seconds,
@@ -60,8 +63,8 @@ class Workbench:
 
     async def close(self) -> None:
         """Release connections and processes."""
-        if self.judge is not None:
-            self.judge.close()
+        if steps := self.judge or self.crew:
+            await steps.close(self.pool)
         self.pool.close()
         await self.router.close()
         self.files.remove()

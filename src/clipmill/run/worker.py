@@ -64,6 +64,10 @@ class Worker:
 
             schema = judged_schema(self._job.source.schema(), self._job.recipe)
             self._bench.judge = Judge(self._job.recipe, schema)
+        if isinstance(self._job, ColumnsJob):
+            from clipmill.run.columns_pass import crew_of
+
+            self._bench.crew = crew_of(self._job)
         ticker = asyncio.create_task(self._tick())
         try:
             await self._stop.wait()

@@ -70,10 +70,13 @@ class Annotate(Step, ABC):
         return self.model_dump(mode="json")
 
     def setup(self) -> None:
-        """Load what takes long to load; called once per process, before anything is shown."""
+        """Load what takes long to load; called once per process, before anything is shown.
+
+        It is on no clock; that it ends its process stops the run.
+        """
 
     def close(self) -> None:
-        """Release what ``setup`` loaded."""
+        """Release what ``setup`` loaded; called when there is no more work, unless it is lost."""
 
     @abstractmethod
     def annotate(self, batch: Sequence[Seen]) -> Sequence[Mapping[str, Any]]:
@@ -95,8 +98,8 @@ class Annotate(Step, ABC):
 class InBatches(Annotate):
     """A step that judges batches of many samples, as models and remote services do.
 
-    It is set up once per worker and runs there, beside the media processes; any other step runs
-    within these, next to the decoder, a sample at a time.
+    It is set up once per worker, in a process of its own beside the media processes; any other step
+    runs within these, next to the decoder, a sample at a time.
     """
 
     batch_size: int = Field(32, ge=1)

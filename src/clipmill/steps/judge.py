@@ -16,6 +16,7 @@ from clipmill.core.errors import ClipmillError, ProcessError, RunError
 from clipmill.core.outcome import MAX_MESSAGE_CHARACTERS
 from clipmill.core.redact import plain_text
 from clipmill.core.seen import Cell
+from clipmill.media import whereabouts
 from clipmill.media.pulse import beat
 from clipmill.steps.base import Annotate
 
@@ -68,6 +69,7 @@ def tried(step: Annotate, key: str, call: Callable[[], Cell | None]) -> tuple[Ce
     """
     started = time.process_time()
     beat()  # what a step takes is on a clock of its own, not on the decoder's
+    whereabouts.begin(step.name, key)
     try:
         cell = call()
     except ProcessError as error:
@@ -78,6 +80,7 @@ def tried(step: Annotate, key: str, call: Callable[[], Cell | None]) -> tuple[Ce
         raise wrong_step(step, key, error) from error
     except Exception as error:  # noqa: BLE001  # of the sample, or of a library over it
         cell = failed(_class_of(error), _words_of(error))
+    whereabouts.end()
     return cell, time.process_time() - started
 
 

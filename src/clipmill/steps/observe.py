@@ -6,17 +6,16 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clipmill.core.errors import ClipmillError, ProcessError
+from clipmill.core.errors import ProcessError
 from clipmill.core.seen import Cell, Seen
 from clipmill.io.stretch import Place
 from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.pulse import unhurried
 from clipmill.steps.base import Annotate, InBatches
-from clipmill.steps.judge import unready_step
 from clipmill.steps.load import StepOrder, make_step
 from clipmill.steps.look import Look, Showing
+from clipmill.steps.ready import ready_step
 from clipmill.steps.split.find import duration_of
-
-_READY: dict[str, Annotate] = {}
 
 
 @dataclass(slots=True)
@@ -33,28 +32,10 @@ class Observed:
     decoded_seconds: float = 0.0
 
 
-def ready_step(order: StepOrder) -> Annotate:
-    """A step that is set up, once per process.
-
-    Raises:
-        RunError: it could not be set up; its fields hold the traceback.
-    """
-    known = repr(order)
-    if known not in _READY:
-        step = make_step(order)
-        try:
-            step.setup()
-        except ClipmillError:
-            raise
-        except Exception as error:
-            raise unready_step(step, error) from error
-        _READY[known] = step
-    return _READY[known]
-
-
 def _shown_step(order: StepOrder) -> Annotate:
     """A step as far as showing it samples needs; one that is InBatches judges them elsewhere."""
-    step = make_step(order)
+    with unhurried():
+        step = make_step(order)
     return step if isinstance(step, InBatches) else ready_step(order)
 
 

@@ -137,18 +137,29 @@ def test_messages_are_counted_up_to_a_limit_and_classes_without_one():
 def test_a_line_tells_how_far_the_run_is():
     tally = Tally(rows=4, shards=2)
     counts = Counts(count=3, successes=2, failed_to_download=1, error_classes={"dns": 1})
-    tally.take(Progress(counts, {"fetch": 1, "probe": 0, "write": 0, "disk": 0}, 3, 0))
+    tally.take(Progress(counts, {"fetch": 1, "probe": 0, "write": 0, "disk": 0}, {0: 3}))
     line = progress_line(tally)
     for part in ("0/2 shards", "3/4 samples", "66.7% ok", "dns 1", "waiting for network"):
         assert part in line
     assert "MB/s" not in line  # what lies on a disk is not downloaded
-    tally.take(Progress(Counts(count=1, successes=1, bytes_downloaded=10**9), {}, 1, 0))
+    tally.take(Progress(Counts(count=1, successes=1, bytes_downloaded=10**9), {}, {1: 1}))
     assert "MB/s" in progress_line(tally)
+
+
+def test_a_shard_that_another_worker_takes_up_is_counted_once():
+    tally = Tally(rows=10, shards=1)
+    tally.take(Progress(Counts(), {}, {0: 3}, found_done={0: 2}))
+    assert "3/8 samples" in progress_line(tally)
+    # that worker dies, before it can tell of its last sample
+    tally.take(Progress(Counts(), {}, {0: 1}, found_done={0: 6}))
+    assert "4/7 samples" in progress_line(tally)
+    tally.take(Progress(Counts(), {}, {0: 3}))
+    assert "7/7 samples" in progress_line(tally)
 
 
 def test_a_line_tells_what_a_run_waits_for_before_the_first_sample_is_done():
     tally = Tally(rows=4, shards=2)
-    tally.take(Progress(Counts(), {"fetch": 0, "probe": 2, "write": 0, "disk": 0}, 0, 0))
+    tally.take(Progress(Counts(), {"fetch": 0, "probe": 2, "write": 0, "disk": 0}))
     assert progress_line(tally).endswith("100.0% ok | waiting for media processes")
 
 

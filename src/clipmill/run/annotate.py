@@ -16,6 +16,7 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
 from clipmill.run.column_groups import begin_groups
 from clipmill.run.columns_job import ColumnsJob, Redo, StepTask
+from clipmill.run.columns_rows import samples_of_shard
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
 from clipmill.run.executors.base import Executor
 from clipmill.run.failed_rows import refuse_unknown
@@ -171,7 +172,7 @@ def _work(
     *,
     quiet: bool,
 ) -> AnnotateReport:
-    rows = sum(_successes(dataset, job.shards[shard]) for shard in todo)
+    rows = sum(samples_of_shard(dataset, job.shards[shard]) for shard in todo)
     tally = Tally(rows, len(todo))
     log = RunLog(job.output, job.scratch)
     log.write("annotate started", groups=[group.name for group in groups], shards=len(todo))
@@ -217,10 +218,6 @@ def _work(
         interrupted=interrupted,
         failure_budget=job.recipe.run.failure_budget,
     )
-
-
-def _successes(dataset: Dataset, shard: str) -> int:
-    return int(dataset.stats.get(shard, {}).get("successes", 0))
 
 
 def _write_index(

@@ -19,7 +19,7 @@ from clipmill.dataset.dataset import Dataset
 from clipmill.fetch.base import FetchRequest
 from clipmill.io.stretch import Place
 from clipmill.run.columns_job import ColumnsJob
-from clipmill.run.columns_rows import RowToSee, rows_to_see
+from clipmill.run.columns_rows import RowToSee, rows_to_see, samples_of_shard
 from clipmill.run.shard_columns import ShardColumns, write_cells
 from clipmill.run.staging import StagedShard, carry_on_commit
 from clipmill.run.step_crew import StepCrew
@@ -39,7 +39,7 @@ class ColumnsPass:
         shard: number of the shard.
         turn: how many shards this worker began before.
         report: told how each sample ended.
-        resumed: told how many samples an earlier worker had finished.
+        found_done: told how many samples are finished already.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ColumnsPass:
         *,
         turn: int,
         report: Callable[[Counts], None],
-        resumed: Callable[[int], None],
+        found_done: Callable[[int], None],
     ) -> None:
         self._job = job
         self._bench = bench
@@ -58,7 +58,7 @@ class ColumnsPass:
         self._shard = job.name(shard)
         self._turn = turn
         self._report = report
-        self._resumed = resumed
+        self._found_done = found_done
         self._decoded_seconds = 0.0
         self._groups: list[ShardColumns] = []
 
@@ -77,7 +77,7 @@ class ColumnsPass:
         try:
             self._take_up(staged)
             left = [row for one in rows if (row := self._left(one))]
-            self._resumed(len(rows) - len(left))
+            self._found_done(samples_of_shard(dataset, self._shard) - len(left))
             await self._see(left, staged)
             return await asyncio.to_thread(self._commit, staged, state)
         finally:

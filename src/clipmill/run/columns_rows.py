@@ -37,6 +37,11 @@ class RowToSee:
     steps: tuple[int, ...]
 
 
+def samples_of_shard(dataset: Dataset, shard: str) -> int:
+    """How many rows of a shard steps may say something of."""
+    return int(dataset.stats.get(shard, {}).get("successes", 0))
+
+
 def rows_to_see(
     job: ColumnsJob, shard: int, dataset: Dataset
 ) -> tuple[list[ShardColumns], list[RowToSee]]:

@@ -17,15 +17,15 @@ class Progress:
         counts: how rows ended since; of a sample that was split, those of its clips.
         stages: samples in each stage right now: ``fetch``, ``probe``, ``write``, ``disk`` (held
             back because too many bytes wait on disk).
-        inputs: samples finished since, whatever number of rows they gave.
-        resumed: samples found finished by an earlier worker since.
+        inputs: samples finished since, whatever number of rows they gave, by shard.
+        found_done: samples found finished in shards taken up since.
         worker: process id.
     """
 
     counts: Counts
     stages: dict[str, int] = field(default_factory=dict)
-    inputs: int = 0
-    resumed: int = 0
+    inputs: dict[int, int] = field(default_factory=dict)
+    found_done: dict[int, int] = field(default_factory=dict)
     worker: int = field(default_factory=os.getpid)
 
 

@@ -44,7 +44,7 @@ class ShardPass:
         shard: id of the shard.
         turn: how many shards this worker began before; earlier ones go first for disk space.
         report: told how the rows of each finished sample ended.
-        resumed: told how many rows an earlier worker had finished.
+        found_done: told how many rows are finished already.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class ShardPass:
         *,
         turn: int,
         report: Callable[[Counts], None],
-        resumed: Callable[[int], None],
+        found_done: Callable[[int], None],
     ) -> None:
         self._job = job
         self._bench = bench
         self._shard = shard
         self._turn = turn
         self._report = report
-        self._resumed = resumed
+        self._found_done = found_done
         self._started = time.time()
         self._carried: dict[int, tuple[Carried, Carried | None]] = {}
 
@@ -103,7 +103,7 @@ class ShardPass:
         done = min(len(output.results) for output in outputs)  # a worker died between two of them
         for output in outputs:
             output.begin(done)
-        self._resumed(done)
+        self._found_done(done)
         try:
             await self._rows(samples, outputs)
             # the dataset itself comes last: once it has the shard, all is done

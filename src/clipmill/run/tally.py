@@ -30,6 +30,7 @@ class Tally:
     shards_failed: dict[int, str] = field(default_factory=dict)
     newest_stats: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
+    _known_done: Counter[int] = field(default_factory=Counter)
     _stages: dict[int, dict[str, int]] = field(default_factory=dict)
     _recent: deque[tuple[float, int, int]] = field(default_factory=deque)
 
@@ -37,10 +38,15 @@ class Tally:
         """Account for one event."""
         if isinstance(event, Progress):
             self.counts.merge(event.counts)
-            self.rows -= event.resumed
-            self.rows_done += event.inputs
+            for shard, rows in event.found_done.items():
+                # What a worker that died had told of is known; the last of it was perhaps not told.
+                self.rows -= rows - self._known_done[shard]
+                self._known_done[shard] = rows
+            self._known_done.update(event.inputs)
+            rows = sum(event.inputs.values())
+            self.rows_done += rows
             self._stages[event.worker] = event.stages
-            self._recent.append((time.monotonic(), event.inputs, event.counts.bytes_downloaded))
+            self._recent.append((time.monotonic(), rows, event.counts.bytes_downloaded))
         elif isinstance(event, ShardDone):
             self.shards_done += 1
             self.newest_stats = event.stats

@@ -11,6 +11,8 @@ import gc
 import signal
 import sys
 import traceback
+from collections import Counter
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -41,8 +43,8 @@ class Worker:
         self._connection = connection
         self._job = job
         self._counts = Counts()
-        self._inputs = 0
-        self._resumed = 0
+        self._inputs: Counter[int] = Counter()
+        self._found_done: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = 0
         self._stop = asyncio.Event()
@@ -112,8 +114,8 @@ class Worker:
         """Do the shard, in the way of its job."""
         how: dict[str, Any] = {
             "turn": self._turn,
-            "report": self._count,
-            "resumed": self._note_resumed,
+            "report": partial(self._count, shard),
+            "found_done": partial(self._found_done.__setitem__, shard),
         }
         if isinstance(self._job, Job):
             return await ShardPass(self._job, self._bench, shard, **how).run()
@@ -121,12 +123,9 @@ class Worker:
 
         return await ColumnsPass(self._job, self._bench, shard, **how).run()
 
-    def _count(self, counts: Counts) -> None:
-        self._inputs += 1
+    def _count(self, shard: int, counts: Counts) -> None:
+        self._inputs[shard] += 1
         self._counts.merge(counts)
-
-    def _note_resumed(self, rows: int) -> None:
-        self._resumed += rows
 
     async def _tick(self) -> None:
         while True:
@@ -135,8 +134,10 @@ class Worker:
 
     def _report(self) -> None:
         counts, stages = self._counts, self._bench.stages
-        inputs, resumed, self._counts = self._inputs, self._resumed, Counts()
-        self._inputs = self._resumed = 0
+        inputs, found_done = dict(self._inputs), dict(self._found_done)
+        self._counts = Counts()
+        self._inputs.clear()
+        self._found_done.clear()
         self._send(
             Progress(
                 counts,
@@ -147,7 +148,7 @@ class Worker:
                     "disk": self._bench.budget.waiting,
                 },
                 inputs,
-                resumed,
+                found_done,
             )
         )
 

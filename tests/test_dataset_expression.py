@@ -122,6 +122,12 @@ def test_names_and_texts_of_any_alphabet_are_found(evaluate):
             "motion > 1",
             ["type a struct and type INTEGER_LITERAL. Name one of its fields: mean, va"],
         ),
+        (
+            "key = 'é' and motion.mean > 'abc'",
+            ["'abc' is compared with a value of type FLOAT, and is none", f"\n{' ' * 30}^^^^^\n"],
+        ),
+        ("probe.width not in (1, 'x')", ["'x' is compared", f"\n{' ' * 25}^^^"]),
+        ("false and motion.mean between '0.5' and 'b'", ["'b' is compared", "^^^"]),
         ("abs(picture) > 1", ["'abs(a struct)'. Name one of its fields: black_share."]),
         ("", ["empty"]),
         ("count(*) > 1", ["aggregates"]),
@@ -132,7 +138,7 @@ def test_what_is_wrong_is_said_with_its_place(text, told):
     with pytest.raises(UserError) as error:
         parse_condition(text, SCHEMA)
     for words in told:
-        assert words in str(error.value)
+        assert words in f"{error.value}\n"
 
 
 @pytest.mark.parametrize(
@@ -168,6 +174,12 @@ def test_values_and_orders_are_parsed_alike():
             parse_order(text, SCHEMA)
     with pytest.raises(InputError, match="more than one expression"):
         parse_value("1), (2", SCHEMA)
+
+
+def test_texts_that_say_values_are_compared_as_such(evaluate):
+    table = pa.table({"a": pa.array([0.25, 0.75], pa.float32()), "b": ["x", "y"]})
+    text = "a > '0.5' and b = 'y' and list_contains(list_transform([b], lambda t: t = 'y'), true)"
+    assert evaluate(parse_condition(text, table.schema), table) == [False, True]
 
 
 def test_a_value_that_cannot_be_worked_out_is_the_users_error(evaluate):

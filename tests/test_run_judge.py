@@ -203,6 +203,7 @@ def test_a_retry_keeps_what_was_said_of_the_others(videos, tmp_path, origin, wri
         ("middle.numbre > 1", "Did you mean 'middle.number'"),
         ("middle.number >", "middle.number >"),
         ("middle.number", "is no condition"),
+        ("middle.number > 'ten'", "'ten' is compared with a value of type BIGINT"),
         ("media.mp4.size > 1", "no column"),
         (True, "True is no text: put it in quotes"),
     ],

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from clipmill.core.errors import UserError
 from clipmill.dataset.engine import Engine, name_a_field, table_of, told_plainly, try_out
+from clipmill.dataset.literals import refuse_unlike
 from clipmill.dataset.resolve import Path, resolve
 from clipmill.dataset.sql_tree import (
     DATA,
@@ -57,6 +58,7 @@ def parse_condition(text: str, schema: pa.Schema) -> Expression:
         raise UserError(f"{text!r} is no condition: it gives a struct. {fields}")
     if kind != pa.bool_() and not pa.types.is_null(kind):
         raise UserError(f"{text!r} is no condition: it gives a value of type {kind}. Compare it.")
+    refuse_unlike(node, text, schema, parser())
     labels = [_label(parser().sql(part)) for part in conjuncts(node)]
     _make_nan_unknown(node, schema)
     pieces = [_expression(part, text, schema) for part in conjuncts(node)]
@@ -74,6 +76,7 @@ def parse_value(text: str, schema: pa.Schema) -> Expression:
     kind = _type_of(_expression(node, text, schema), text, schema)
     if not (pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)):
         raise UserError(f"{text!r} is no number: it gives a value of type {kind}.")
+    refuse_unlike(node, text, schema, parser())
     _make_nan_unknown(node, schema)
     return _expression(node, text, schema)
 
@@ -87,6 +90,7 @@ def parse_order(text: str, schema: pa.Schema) -> list[tuple[Expression, str]]:
     for part in parts:
         expression = _expression(part.node, text, schema)
         _type_of(expression, expression.sql, schema)
+        refuse_unlike(part.node, text, schema, parser())
         _make_nan_unknown(part.node, schema)
     return [(_expression(part.node, text, schema), part.direction) for part in parts]
 

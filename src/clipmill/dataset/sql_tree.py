@@ -152,14 +152,18 @@ def column_refs(node: Any, bound: frozenset[str] = frozenset()) -> Iterator[Colu
 
 def calls(node: Any) -> Iterator[Node]:
     """Functions and operators that a tree calls, those within its lambdas left out."""
+    return (one for one in row_nodes(node) if one.get("class") == "FUNCTION")
+
+
+def row_nodes(node: Any) -> Iterator[Node]:
+    """Every mapping in a tree that can be told from a row's columns: none within its lambdas."""
     if isinstance(node, list):
         for part in node:
-            yield from calls(part)
+            yield from row_nodes(part)
     elif isinstance(node, dict) and node.get("class") != "LAMBDA":
-        if node.get("class") == "FUNCTION":
-            yield node
+        yield node
         for part in list(node.values()):
-            yield from calls(part)
+            yield from row_nodes(part)
 
 
 def conjuncts(node: Node) -> list[Node]:

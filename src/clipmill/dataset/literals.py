@@ -9,7 +9,7 @@ import pyarrow as pa
 from clipmill.core.errors import UserError
 from clipmill.dataset.engine import Engine, row_of, told_plainly
 from clipmill.dataset.engine import text as as_sql
-from clipmill.dataset.sql_tree import DATA, Node, Parser, row_nodes, pointed_at
+from clipmill.dataset.sql_tree import DATA, Node, Parser, pointed_at, row_nodes
 
 
 def refuse_unlike(node: Node, text: str, schema: pa.Schema, parser: Parser) -> None:
@@ -34,16 +34,15 @@ def refuse_unlike(node: Node, text: str, schema: pa.Schema, parser: Parser) -> N
         told = engine.connection.execute(f"DESCRIBE SELECT {listed} FROM {DATA}").fetchall()
         kinds = [row[1] for row in told]
         for (literals, _), kind in zip(found, kinds, strict=True):
-            casts = [
-                f"TRY_CAST({as_sql(_text_of(one) or '')} AS {kind}) IS NULL" for one in literals
-            ]
+            texts = [as_sql(_text_of(one) or "") for one in literals]
+            casts = (f"TRY_CAST({one} AS {kind}) IS NULL" for one in texts)
             wrong = row_of(engine.connection, f"SELECT {', '.join(casts)}")
-            for literal, is_wrong in zip(literals, wrong, strict=True):
+            for literal, told_text, is_wrong in zip(literals, texts, wrong, strict=True):
                 if is_wrong:
                     place, length = literal["query_location"], literal["query_location_length"]
                     raise UserError(
-                        f"{as_sql(_text_of(literal) or '')} is compared with a value of type {kind}, and "
-                        f"is none.\n{pointed_at(text, int(place), int(length))}"
+                        f"{told_text} is compared with a value of type {kind}, and is none.\n"
+                        f"{pointed_at(text, int(place), int(length))}"
                     )
 
 

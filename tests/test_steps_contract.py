@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from clipmill.cli import steps
 from clipmill.core import registry
+from clipmill.core.errors import RecipeError
 from clipmill.core.request import Audio, Packets
 from clipmill.core.seen import Cell
 from clipmill.demo.media import make_video
@@ -121,6 +123,31 @@ def silent_wave():
         out.setparams((1, 2, 8000, 0, "NONE", ""))
         out.writeframes(bytes(16000))
     return file.getvalue()
+
+
+def test_a_step_with_a_required_setting_is_listed_and_says_so(tmp_path, capsys):
+    path = tmp_path / "needy.py"
+    path.write_text(
+        "import clipmill, pyarrow as pa\n"
+        "class Needy(clipmill.Annotate):\n"
+        "    'Numbers.'\n"
+        "    name = 'needy'\n"
+        "    size: int\n"
+        "    times: int = 2\n"
+        "    @property\n"
+        "    def columns(self):\n"
+        "        return pa.schema([('values', pa.list_(pa.int64(), self.size))])\n"
+        "    def annotate(self, batch): ...\n"
+    )
+    steps.command(modules=[str(path)])
+    assert "Numbers.   needs the setting size\n" in capsys.readouterr().out
+    steps.command(["needy"], modules=[str(path)])
+    told = capsys.readouterr().out
+    assert "    size (required)" in told
+    assert "    times = 2" in told
+    assert "columns: as its settings say" in told
+    with pytest.raises(RecipeError, match="step 'needy': size: must be given"):
+        make_step(StepOrder("needy", {}, str(path)))
 
 
 def test_a_step_written_as_contributing_says_is_a_step_at_once(tmp_path, video):

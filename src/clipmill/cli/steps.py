@@ -11,6 +11,7 @@ from clipmill.cli.options import AsJson, Debug
 
 STATISTICS = "struct<mean:"
 """How the type begins of a score that has its mean, least, greatest, p10 and first beside it."""
+_UNKNOWN = "as its settings say"
 
 
 def command(
@@ -43,25 +44,31 @@ def command(
 
 
 def _in_short(step: dict[str, Any]) -> list[str]:
-    missing = "" if step["is_installed"] else f"   needs {step['install']}"
+    required = [one["name"] for one in step["settings"] if one["is_required"]]
+    needs = [f"the setting {name}" for name in required]
+    needs += [] if step["is_installed"] else [step["install"]]
+    told = f"   needs {', '.join(needs)}" if needs else ""
     return [
-        f"{step['name']:<14} {step['cost']:<7} {step['summary']}{missing}",
-        f"{'':<22} {', '.join(column['name'] for column in step['columns'])}",
+        f"{step['name']:<14} {step['cost']:<7} {step['summary']}{told}",
+        f"{'':<22} {', '.join(column['name'] for column in step['columns'] or ()) or _UNKNOWN}",
     ]
 
 
 def _in_full(step: dict[str, Any]) -> list[str]:
-    lines = [step["name"], f"  {step['summary']}", f"  wants: {step['wants']}"]
+    lines = [step["name"], f"  {step['summary']}", f"  wants: {step['wants'] or _UNKNOWN}"]
     lines.append(f"  cost: {step['cost']}")
     if not step["is_installed"]:
         lines.append(f"  not installed: {step['install']}")
     lines.append("  settings:")
-    lines += [f"    {one['name']} = {one['default']}   {one['help']}" for one in step["settings"]]
-    lines.append("  columns:")
-    for one in step["columns"]:
+    for one in step["settings"]:
+        default = "(required)" if one["is_required"] else f"= {one['default']}"
+        lines.append(f"    {one['name']} {default}   {one['help']}")
+    columns = step["columns"] or ()
+    lines.append("  columns:" if columns else f"  columns: {_UNKNOWN}")
+    for one in columns:
         unit = f" [{one['unit']}]" if one["unit"] else ""
         kind = "statistics" if one["type"].startswith(STATISTICS) else one["type"]
         lines.append(f"    {one['name']}: {kind}{unit}   {one['description']}")
-    if any(one["type"].startswith(STATISTICS) for one in step["columns"]):
+    if any(one["type"].startswith(STATISTICS) for one in columns):
         lines.append("  statistics: mean, min, max, p10, first, and the raw values")
     return [*lines, ""]

@@ -85,6 +85,8 @@ def _explain(
 
 def _message(problem: Any) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
+    if problem["type"] == "missing":
+        return "must be given"
     if problem["type"].startswith("byte_size"):
         return "must be a number of bytes, or a size such as 500MB or 2GiB"
     if problem["type"].endswith("_parsing"):

@@ -8,7 +8,7 @@ import pytest
 from clipmill.core.errors import ProcessError
 from clipmill.core.time import Span
 from clipmill.demo.media import make_audio, make_video
-from clipmill.media import decode
+from clipmill.media import cut_copy, decode
 from clipmill.media.probe import probe
 from media_clips import frames, numbers, render, sound_offset
 
@@ -21,6 +21,7 @@ OPEN_GOP = {"codec_options": {"x264-params": "open-gop=1"}}
     [
         ("a.mp4", {}),
         ("open.mp4", OPEN_GOP),
+        ("wide.mp4", {"sample_aspect_ratio": Fraction(4, 3), "rotation_degrees": -90}),
         ("a.mov", {"codec": "libx265"}),
         ("a.webm", {"codec": "libvpx-vp9", "audio": "libopus"}),
         ("a.mkv", {"codec": "libsvtav1", "audio": "flac"}),
@@ -99,6 +100,44 @@ def test_packets_are_the_sources_own(tmp_path):
     copied = packets(clip.members["mp4"].path)
     originals = packets(source)
     assert copied == originals[10 : 10 + len(copied)]
+
+
+def _flip(path):
+    with av.open(str(path)) as container:
+        packet = [bytes(packet) for packet in container.demux(video=0) if packet.size][4]
+    data = bytearray(path.read_bytes())
+    data[data.index(packet) + len(packet) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _cut_short(path):
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - 1500)
+
+
+@pytest.mark.parametrize("kept_bytes", [64 << 20, 0])
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+@pytest.mark.parametrize("damage", [_flip, _cut_short])
+def test_a_copy_that_is_not_the_source_is_no_clip(
+    tmp_path, monkeypatch, damage, extension, kept_bytes
+):
+    written = cut_copy.write_packets
+
+    def write_and_damage(target, *arguments):
+        written(target, *arguments)
+        if target.stem == "0":
+            damage(target)
+
+    source = make_video(tmp_path / "a.mp4", seconds=2, audio=None)
+    for module in (decode, cut_copy):
+        monkeypatch.setattr(module, "_KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr(cut_copy, "write_packets", write_and_damage)
+    wanted = {"video": extension}
+    wrong, right = render(source, [(0, 1), (1, 2)], tmp_path, wanted, precision="copy")
+    assert isinstance(wrong, ProcessError)
+    assert wrong.error_class == "clip_check_failed"
+    assert right.frame_count >= 10
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", f"1.{extension}"}
 
 
 def test_a_picture_that_lies_on_its_side_still_says_so(tmp_path):

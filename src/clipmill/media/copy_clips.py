@@ -121,6 +121,7 @@ def _make(
             try:
                 clip.add(extension, cut(clip, target))
             except ProcessError as error:
+                target.unlink(missing_ok=True)
                 clip.fail(error)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import mmap
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,22 +13,25 @@ import numpy as np
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.time import Span
+from clipmill.media.check_copy import Original, check_copy
 from clipmill.media.clip_writer import MadeFile
 from clipmill.media.decode import MediaFile
 from clipmill.media.facts import Probe
 from clipmill.media.file_work import heard_within
 from clipmill.media.frame_index import FrameIndex
-from clipmill.media.h264 import is_refresh
 from clipmill.media.packets import PacketSource
 from clipmill.media.prepare import new_file
-from clipmill.media.probe import probe, probe_container
-from clipmill.media.pyav import decode_packet, open_media
+from clipmill.media.probe import probe
 from clipmill.media.write_packets import (
     container_for,
     merged,
     timed_packets,
     write_packets,
 )
+
+# More than any codec puts between the order of decoding and that of showing.
+_AHEAD_PACKETS = 64
+_KEPT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,16 @@ def find_stretch(index: FrameIndex, span: Span) -> Stretch:
         raise _cannot("there is no key frame to begin with")
     start = int(keys[-1])
     first = int(index.packet[start])
-    numbers = index.packets.number[first:]
-    kept = np.cumsum(numbers >= start)
-    latest = np.maximum.accumulate(numbers)
-    whole = (kept == latest - start + 1) & (latest + 1 >= wanted.stop)
+    ahead, whole = _AHEAD_PACKETS, np.empty(0, dtype=bool)
+    while not whole.any():  # what lies far ahead need not be looked at
+        end = int(index.packet[wanted].max()) + ahead
+        numbers = index.packets.number[first:end]
+        kept = np.cumsum(numbers >= start)
+        latest = np.maximum.accumulate(numbers)
+        whole = (kept == latest - start + 1) & (latest + 1 >= wanted.stop)
+        if end >= len(index.packets.number):
+            break
+        ahead *= 2
     last = int(np.argmax(whole)) if whole.any() else len(numbers) - 1
     return Stretch(first, first + last + 1, range(start, int(latest[last]) + 1))
 
@@ -111,24 +118,15 @@ def cut_copy(
     actual = shown_span(index, stretch.numbers)
     sound = sound and media.sound is not None and heard_within(media.sound, actual) is not None
     streams = [source.video, *([source.audio] if sound and source.audio else [])]
-    digest, is_sure = 0, None
-
-    def packets() -> Iterator[tuple[int, Any]]:
-        nonlocal digest, is_sure
-        muxer = container_for(target).muxer
-        sounds = source.sound(actual, muxer)
-        pictures = _pictures(source, index, stretch)
-        sample = source.sample_seconds if len(streams) > 1 else Fraction(1)
-        heard = sounds if len(streams) > 1 else ()
-        for output, packet in merged(pictures, index.time_base, heard, sample):
-            if output == 0:
-                digest = zlib.crc32(packet, digest)
-                is_sure = _begins_surely(source.video, packet) if is_sure is None else is_sure
-            yield output, packet
-
-    write_packets(target, streams, index.time_base, packets())
-    expected = None if _is_rewritten(source.video) else digest
-    row = _check(target, len(stretch.numbers), expected, facts, must_decode=not is_sure)
+    sounds: Iterator[Any] = iter(())
+    sample = Fraction(1)
+    if len(streams) > 1:
+        sounds, sample = source.sound(actual, container_for(target).muxer), source.sample_seconds
+    shown = _Shown(source, index, stretch)
+    packets = merged(shown.timed(), index.time_base, sounds, sample)
+    write_packets(target, streams, index.time_base, packets)
+    original = Original(source.video, facts, media.coded_aspect_ratio)
+    row = check_copy(target, original, shown.packets(), len(stretch.numbers))
     return MadeFile(new_file(target), actual, len(stretch.numbers), None, row)
 
 
@@ -159,96 +157,41 @@ def shown_span(index: FrameIndex, numbers: range) -> Span:
     return Span(index.seconds(numbers.start), end)
 
 
-def _pictures(source: PacketSource, index: FrameIndex, stretch: Stretch) -> Iterator[Any]:
-    """Yield the packets of a stretch that are shown, timed from its first frame."""
-    numbers = stretch.numbers
-    shown = index.packets.number[stretch.first : stretch.stop]
-    kept = (shown >= numbers.start) & (shown < numbers.stop)
-    zero = int(index.pts[numbers.start])
-    is_last = numbers.stop >= len(index)
-    end = index.end_pts if is_last else int(index.pts[numbers.stop])
-    packets = itertools.compress(source.pictures(index, stretch.first), kept.tolist())
-    return timed_packets(packets, index.pts[shown[kept]] - zero, end - zero)
+class _Shown:
+    """The packets of a stretch that are shown.
 
-
-def _is_rewritten(video: Any) -> bool:
-    """Whether a muxer changes how packets are written, as of a broadcast's H.264."""
-    context = video.codec_context
-    with_start_codes = not bytes(context.extradata or b"").startswith(b"\1")
-    return context.name in ("h264", "hevc") and with_start_codes
-
-
-def _begins_surely(video: Any, packet: Any) -> bool:
-    """Whether a key frame is one, without decoding it.
-
-    Of H.264 containers also call those so from which on the picture refreshes little by little.
+    Unless they are many, they are kept from writing them to comparing them with what was written.
     """
-    context = video.codec_context
-    return context.name != "h264" or is_refresh(bytes(packet), bytes(context.extradata or b""))
 
+    def __init__(self, source: PacketSource, index: FrameIndex, stretch: Stretch) -> None:
+        self._source = source
+        self._index = index
+        self._stretch = stretch
+        serials = slice(stretch.first, stretch.stop)
+        self._numbers = index.packets.number[serials]
+        self._are_shown = self._numbers >= stretch.numbers.start
+        self._are_shown &= self._numbers < stretch.numbers.stop
+        self._keeps = int(index.packets.size[serials].sum()) <= _KEPT_BYTES
+        self._kept: list[Any] = []
 
-def _check(
-    path: Path, frame_count: int, digest: int | None, source: Probe, *, must_decode: bool
-) -> dict[str, Any]:
-    """Read a copy again: every packet is there, byte for byte; most need not be decoded."""
-    with open_media(path, unseen=True, made_here=True) as container:
-        count, seen = _count_packets(container, path)
-        container.seek(0)
-        facts = probe_container(container, path)
-        if must_decode:
-            container.seek(0)
-            _refuse_late_picture(container.streams.video[0])
-    if count != frame_count or digest not in (None, seen):
-        raise ProcessError(
-            f"the clip was made but holds {count} frames, which are not the {frame_count} of "
-            "the source",
-            error_class="clip_check_failed",
-        )
-    return _with_pixels(facts, source).row()
+    def packets(self) -> Iterator[Any]:
+        """Those packets, in order of decoding."""
+        if self._keeps and not self._kept:
+            self._kept = list(self._read())
+        return iter(self._kept) if self._keeps else self._read()
 
+    def timed(self) -> Iterator[Any]:
+        """Yield them timed from the stretch's first frame."""
+        index, numbers = self._index, self._stretch.numbers
+        zero = int(index.pts[numbers.start])
+        is_last = numbers.stop >= len(index)
+        end = index.end_pts if is_last else int(index.pts[numbers.stop])
+        pts = index.pts[self._numbers[self._are_shown]] - zero
+        yield from timed_packets(self.packets(), pts, end - zero)
 
-def _refuse_late_picture(video: Any) -> None:
-    """Fail unless the first picture comes out of a decoder that begins with its packet."""
-    first: int | None = None
-    frames: list[Any] = []
-    for packet in video.container.demux(video):
-        first = packet.pts if first is None else first
-        frames, _ = decode_packet(video.codec_context, packet if packet.size else None)
-        if frames:
-            break
-    if not frames or frames[0].pts != first:
-        raise _cannot("its key frame shows nothing without the frames before it")
-
-
-def _count_packets(container: Any, path: Path) -> tuple[int, int]:
-    """How many packets the video of a file holds whole, and the checksum of their bytes."""
-    video = container.streams.video[0]
-    count = seen = 0
-    if container.format.name.startswith("mov,"):
-        # Its table tells where every packet lies, which is a third of the work of demuxing.
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for entry in video.index_entries:
-                start, size = entry.pos, entry.size
-                if size and start + size <= len(data):
-                    count += 1
-                    seen = zlib.crc32(data[start : start + size], seen)
-        return count, seen
-    for packet in container.demux(video):
-        if packet.size:
-            count += 1
-            seen = zlib.crc32(packet, seen)
-    return count, seen
-
-
-def _with_pixels(facts: Probe, source: Probe) -> Probe:
-    """What only a decoder could tell of a copy is what it told of the source."""
-    if facts.video is None or source.video is None or facts.video.pixel_format is not None:
-        return facts
-    names = ["pixel_format", "bit_depth", "has_alpha", "hdr"]
-    names += ["color_primaries", "color_transfer", "color_space", "color_range"]
-    seen: Mapping[str, Any] = {name: getattr(source.video, name) for name in names}
-    integrity = "ok" if facts.integrity == "undecodable" else facts.integrity
-    return replace(facts, video=replace(facts.video, **seen), integrity=integrity)
+    def _read(self) -> Iterator[Any]:
+        packets = self._source.pictures(self._index, self._stretch.first)
+        return itertools.compress(packets, self._are_shown.tolist())
 
 
 def _empty(span: Span) -> ProcessError:

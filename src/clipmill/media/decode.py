@@ -100,6 +100,7 @@ class MediaFile:
         decoded_frames: how many frames have been decoded so far.
         frame_rate: the main video's nominal rate in frames/s, as libav guesses it.
         sample_aspect_ratio: width of a stored pixel of it divided by its height; None if unknown.
+        coded_aspect_ratio: the same as its decoder tells it, whatever its container says.
 
     Raises:
         ProcessError: on entering or decoding: the file cannot be read.
@@ -110,6 +111,7 @@ class MediaFile:
     sound: SoundIndex | None
     frame_rate: Fraction | None
     sample_aspect_ratio: Fraction | None
+    coded_aspect_ratio: Fraction | None
 
     def __init__(
         self,
@@ -135,6 +137,8 @@ class MediaFile:
             audio = main_audio(self._container) if self._hears else None
             self.frame_rate = as_fraction(video.guessed_rate) if video else None
             self.sample_aspect_ratio = as_fraction(video.sample_aspect_ratio) if video else None
+            context = video.codec_context if video else None
+            self.coded_aspect_ratio = context and as_fraction(context.sample_aspect_ratio)
             self.packets = {} if self._keeps_packets and self._may_keep() else None
             self.frames, self.sound = self._known or walk(
                 self._container, self.path, video, audio, self.packets

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from clipmill.media.pyav import as_rational
+
 
 class KeptPackets:
     """Packets that are as they were read each time they are given.
@@ -19,7 +21,7 @@ class KeptPackets:
 
     def __init__(self, packets: Sequence[Any]) -> None:
         self._packets = packets
-        self._time_base = packets[0].time_base if packets else None
+        self._time_base = as_rational(packets[0].time_base) if packets else None
         self._times = [(packet.pts, packet.duration) for packet in packets]
         self._pts = [pts for pts, _ in self._times if pts is not None]
         self._is_ordered = len(self._pts) == len(packets) and all(

@@ -19,6 +19,7 @@ from clipmill.media.kept_packets import KeptPackets
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import (
     as_fraction,
+    as_rational,
     known_time,
     main_audio,
     main_video,
@@ -126,17 +127,19 @@ class PacketSource:
         end = math.ceil(span.duration / sample)
         run_up = 2 if self.audio.codec_context.name in _NEEDS_RUN_UP else 1
         early: list[Any] = []
+        time_base = as_rational(sample)
         for packet in self._sound_since(int((start - _SEEK_BACK_SECONDS / 2) // base)):
-            beat()
-            if not packet.size or packet.pts is None:
+            ticks = packet.pts
+            if ticks is None or not packet.size:
                 continue
-            pts = (packet.pts * scale - first) // unit
+            pts = (ticks * scale - first) // unit
             if pts >= end:
                 return
             packet.duration = ((packet.duration or 0) * scale + unit // 2) // unit
             packet.pts = packet.dts = pts
-            packet.time_base = sample
+            packet.time_base = time_base
             if pts < 0:
+                beat()
                 early = [*early, packet][-run_up:]
                 continue
             yield from early if muxer in _HIDES else ()

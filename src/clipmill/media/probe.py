@@ -48,15 +48,26 @@ def probe(path: Place, *, keyframes: bool = False) -> Probe:
         return probe_container(container, path, keyframes=keyframes)
 
 
-def probe_container(container: Any, path: Place, *, keyframes: bool = False) -> Probe:
-    """As ``probe``, of a file already open; its packets may be used up afterwards."""
+def probe_container(
+    container: Any, path: Place, *, keyframes: bool = False, plain: bool = False
+) -> Probe:
+    """As ``probe``, of a file already open; its packets may be used up afterwards.
+
+    Args:
+        container: the open file.
+        path: where it lies.
+        keyframes: also list when each key frame is shown.
+        plain: it is known to be neither turned nor in Dolby Vision, which takes time to tell.
+    """
     video = main_video(container)
     first = main_audio(container)
     sounds = sorted(container.streams.audio, key=lambda stream: stream is not first)
     streams = [*([video] if video else []), *sounds]
     timelines = read_timelines(container, streams, path, keyframes=keyframes)
     _refuse_unusable(streams, timelines)
-    video_facts = _video_facts(container, video, timelines[video.index]) if video else None
+    # Libav's summary alone names such side data.
+    summary = describe_format(container) if video and not plain else ""
+    video_facts = _video_facts(video, timelines[video.index], summary) if video else None
     audio = [_audio_facts(stream, timelines[stream.index]) for stream in sounds]
     if video_facts and _is_undecodable(video_facts):
         refuse_without_memory(video_facts)
@@ -94,10 +105,9 @@ def _refuse_unusable(streams: Sequence[Any], timelines: dict[int, Timeline]) -> 
         )
 
 
-def _video_facts(container: Any, stream: Any, line: Timeline) -> VideoFacts:
+def _video_facts(stream: Any, line: Timeline, summary: str) -> VideoFacts:
     context = stream.codec_context
-    summary = describe_format(container)
-    rotation = _rotation(summary, stream.index)
+    rotation = _rotation(summary, stream.index) if summary else 0
     ratio = as_fraction(stream.sample_aspect_ratio)
     width, height = displayed_size(context.width, context.height, ratio, rotation)
     pixels = context.format

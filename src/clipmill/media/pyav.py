@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import av.logging
+import av.rational
 import av.subtitles.stream  # else PyAV does so at the first open, when memory may be short already
 
 from clipmill.core.errors import ProcessError
@@ -45,12 +46,16 @@ _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"skip", b"wide", b"styp")
 _MAX_MICROSECONDS = 2**62
 # For the first two streams; what others there are is looked at.
 _UNSEEN: dict[str, Any] = {"stream_options": [{"skip_frame": "all"}] * 2}
+# Not even their decoders are set up.
+_UNDECODED: dict[str, Any] = {"stream_options": [{"codec_whitelist": "none"}] * 2}
 # The head of a file that was written here tells all; libav need not read on to learn more.
 _BRIEF = {"probesize": "4096", "fpsprobesize": "0", "analyzeduration": "0"}
 
 
 @contextmanager
-def open_media(place: Place, *, unseen: bool = False, made_here: bool = False) -> Iterator[Any]:
+def open_media(
+    place: Place, *, unseen: bool = False, undecoded: bool = False, made_here: bool = False
+) -> Iterator[Any]:
     """Open a local media file for reading, as a context manager yielding PyAV's container.
 
     Codec threads are off: parallel work is spread over files, and codec threads have deadlocked.
@@ -59,13 +64,16 @@ def open_media(place: Place, *, unseen: bool = False, made_here: bool = False) -
         place: a local file or a stretch of one; URLs, playlists and devices are not opened.
         unseen: do without decoding its first pictures, which takes most of the time; libav then
             may not know their pixel format.
+        undecoded: do without asking decoders anything, which takes most of the rest; only what
+            the container tells is known then.
         made_here: it was just written by ``create_media``, so that its head can be relied on.
 
     Raises:
         ProcessError: the file cannot be read as media, now or while the context lasts.
     """
     name, protocols = _name(place)
-    with translated_errors(place):
+    # Libav calls it an error that a decoder is not to be had.
+    with translated_errors(place, level=av.logging.FATAL if undecoded else av.logging.ERROR):
         # Libav says what is wrong with anything that is no file.
         if not made_here and os.path.isfile(file_of(place)):
             refuse_impossible_tables(place)
@@ -75,15 +83,16 @@ def open_media(place: Place, *, unseen: bool = False, made_here: bool = False) -
             "max_pixels": str(MAX_PIXELS),
             **(_BRIEF if made_here else {}),
         }
-        with _open(name, options, unseen=unseen) as container:
+        choices = _UNDECODED if undecoded else _UNSEEN if unseen else {}
+        with _open(name, options, choices) as container:
             _check_streams(container)
             yield container
 
 
-def _open(name: str, options: dict[str, str], *, unseen: bool) -> Any:
-    if unseen:
+def _open(name: str, options: dict[str, str], choices: dict[str, Any]) -> Any:
+    if choices:
         try:
-            return av.open(name, options=options, **_UNSEEN, **_METADATA_ARGUMENTS)
+            return av.open(name, options=options, **choices, **_METADATA_ARGUMENTS)
         except ValueError as error:
             if type(error) is not ValueError:
                 raise
@@ -118,15 +127,18 @@ def create_media(path: Path, muxer: str, options: dict[str, str] | None = None) 
 
 
 @contextmanager
-def translated_errors(place: Place, *, writing: bool = False) -> Iterator[None]:
+def translated_errors(
+    place: Place, *, writing: bool = False, level: int = av.logging.ERROR
+) -> Iterator[None]:
     """Turn what libav raises inside the context into ``ProcessError``, with its own last words.
 
     Args:
         place: the file in question.
         writing: whether it is being made, rather than read.
+        level: how grave words must be to be taken down, as libav counts it.
     """
     previous = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_level(level)
     av.logging.set_skip_repeated(False)
     try:
         with av.logging.Capture() as logs:
@@ -161,6 +173,11 @@ def as_fraction(value: Any) -> Fraction | None:
     if value is None or not value.denominator or not value.numerator:
         return None
     return Fraction(value.numerator, value.denominator)
+
+
+def as_rational(value: Fraction) -> Any:
+    """An exact number as PyAV's own type, which packets take in a third of the time."""
+    return av.rational.AVRational(value.numerator, value.denominator)
 
 
 def known_time(ticks: int | None) -> int | None:

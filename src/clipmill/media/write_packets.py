@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +52,7 @@ def write_packets(
                 if extradata is not None:
                     outputs[0].codec_context.extradata = extradata
                 for output, packet in packets:
+                    beat()
                     packet.stream = outputs[output]
                     writer.mux_one(packet)
     except BaseException:
@@ -112,15 +114,14 @@ def merged(
     ticks, samples = float(time_base), float(sample_seconds)
     sounds = iter(sounds)
     sound = next(sounds, None)
+    due = math.inf if sound is None else sound.dts * samples
     for picture in pictures:
         seconds = picture.dts * ticks
-        while sound is not None and sound.dts * samples < seconds:
-            beat()
+        while due < seconds:
             yield 1, sound
             sound = next(sounds, None)
-        beat()
+            due = math.inf if sound is None else sound.dts * samples
         yield 0, picture
     while sound is not None:
-        beat()
         yield 1, sound
         sound = next(sounds, None)

@@ -84,6 +84,19 @@ def test_the_area_is_that_of_boxes_around_the_letters(
     assert text["y"] + text["height"] / 2 == pytest.approx((top + bottom) / 2 / 360, abs=0.01)
 
 
+@pytest.mark.parametrize("size", [(2000, 16), (16, 2000)])
+def test_strips_are_looked_at_too(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    strip = np.full((height, width, 3), 40, np.uint8)
+    at = (4, height // 2 + 5)
+    cv2.putText(strip, "N E W S", at, cv2.FONT_HERSHEY_SIMPLEX, 0.3, (255, 255, 255))
+    values = said(tmp_path, [strip] * 2)
+    assert 0 <= values["area_share"]["mean"] <= 1
+    for text in values["texts"]:
+        assert text["x"] + text["width"] <= 1.01
+        assert text["y"] + text["height"] <= 1.01
+
+
 def test_values_are_told_frame_by_frame(tmp_path: Path) -> None:
     lines = [(), (150,), (60, 150)]
     pictures = []

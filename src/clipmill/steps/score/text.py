@@ -20,6 +20,9 @@ from clipmill.steps.score.text_in_place import Look, TextsInPlace
 
 Array = np.ndarray[Any, Any]
 
+_LONGEST, _SHORTEST = 2000, 32
+"""Pixels of a picture's sides that rapidocr looks at; it fails over what it would round to none."""
+
 _TEXT = pa.struct(
     [
         *((name, pa.float32()) for name in ("x", "y", "width", "height")),
@@ -121,8 +124,26 @@ class TextStep(FrameScores):
     def _boxes(self, pixels: Array) -> Array:
         """The corners of each box, ``(n, 4, 2)``, in pixels."""
         detect = _detector(self.least_score)
-        found = detect(pixels[..., ::-1], use_det=True, use_cls=False, use_rec=False).boxes
-        return np.empty((0, 4, 2), np.float32) if found is None else np.asarray(found, np.float32)
+        fitting, scale = _fitting(pixels)
+        found = detect(fitting[..., ::-1], use_det=True, use_cls=False, use_rec=False).boxes
+        if found is None:
+            return np.empty((0, 4, 2), np.float32)
+        return np.asarray(found, np.float32) * scale
+
+
+def _fitting(pixels: Array) -> tuple[Array, Array]:
+    """A picture as rapidocr takes it, and what its boxes are to be multiplied by.
+
+    It brings a long side down to 2000 pixels and the other one to a multiple of 32, which may be
+    none of it: such strips are made as high as the detector needs.
+    """
+    height, width = pixels.shape[:2]
+    shrink = min(1, _LONGEST / max(height, width))
+    if round(int(min(height, width) * shrink) / _SHORTEST):
+        return pixels, np.ones(2, np.float32)
+    size = max(round(width * shrink), _SHORTEST), max(round(height * shrink), _SHORTEST)
+    fitting = opencv().resize(pixels, size, interpolation=opencv().INTER_AREA)
+    return fitting, np.array([width / size[0], height / size[1]], np.float32)
 
 
 @cache

@@ -20,7 +20,9 @@ from clipmill.core.time import Span
 from clipmill.io.stretch import Place, size_of
 from clipmill.media.choose import choose
 from clipmill.media.coded import read_coded
+from clipmill.media.facts import Probe
 from clipmill.media.frame_index import FrameIndex
+from clipmill.media.probe import probe_unread
 from clipmill.media.pyav import as_fraction, main_audio, main_video, open_media
 from clipmill.media.serve import Audience, Consumer, Looks
 from clipmill.media.sound import Sound, decode_sound
@@ -90,10 +92,12 @@ class MediaFile:
         path: a local file, or a stretch of one.
         keeps_packets: whether to keep the packets that were read for the index, where an mp4 or
             Matroska is no longer than 64 MiB.
+        probes: whether to learn all that there is to know of the file.
         hears: whether its sound is of interest; its packets need not be looked at otherwise.
         known: ``index`` of the same file as it was opened before, so as not to read it for that.
 
     Attributes:
+        facts: what it is; None unless it was to be probed.
         packets: of each stream, by its index, in order of decoding; None when they are not kept.
         frames: its main video's frames; None for sound alone.
         sound: its main audio; None when there is none that can be decoded.
@@ -106,6 +110,7 @@ class MediaFile:
         ProcessError: on entering or decoding: the file cannot be read.
     """
 
+    facts: Probe | None
     packets: dict[int, list[Any]] | None
     frames: FrameIndex | None
     sound: SoundIndex | None
@@ -118,11 +123,13 @@ class MediaFile:
         path: Place,
         *,
         keeps_packets: bool = False,
+        probes: bool = False,
         hears: bool = True,
         known: Index | None = None,
     ) -> None:
         self.path = path
         self._keeps_packets = keeps_packets
+        self._probes = probes
         self._hears = hears
         self._known = known
         self.decoded_frames = 0
@@ -133,6 +140,7 @@ class MediaFile:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._container = stack.enter_context(open_media(self.path))
+            self.facts = probe_unread(self._container, self.path) if self._probes else None
             video = main_video(self._container)
             audio = main_audio(self._container) if self._hears else None
             self.frame_rate = as_fraction(video.guessed_rate) if video else None

@@ -22,7 +22,7 @@ from clipmill.media.pyav import (
     open_media,
     video_streams,
 )
-from clipmill.media.timeline import Timeline, read_timelines
+from clipmill.media.timeline import NeedsWalkError, Timeline, read_timelines
 
 _ROTATION = re.compile(r"^ +display ?matrix: rotation of (-?\d+(?:\.\d+)?)", re.M | re.I)
 _SHORTFALL_SECONDS = 0.5
@@ -48,8 +48,24 @@ def probe(path: Place, *, keyframes: bool = False) -> Probe:
         return probe_container(container, path, keyframes=keyframes)
 
 
+def probe_unread(container: Any, path: Place) -> Probe:
+    """As ``probe``, of a file already open whose packets are to be read afterwards.
+
+    The head of most mp4s tells all; other files are opened once more.
+    """
+    try:
+        return probe_container(container, path, may_walk=False)
+    except NeedsWalkError:
+        return probe(path)
+
+
 def probe_container(
-    container: Any, path: Place, *, keyframes: bool = False, plain: bool = False
+    container: Any,
+    path: Place,
+    *,
+    keyframes: bool = False,
+    plain: bool = False,
+    may_walk: bool = True,
 ) -> Probe:
     """As ``probe``, of a file already open; its packets may be used up afterwards.
 
@@ -58,12 +74,16 @@ def probe_container(
         path: where it lies.
         keyframes: also list when each key frame is shown.
         plain: it is known to be neither turned nor in Dolby Vision, which takes time to tell.
+        may_walk: whether packets may be used up.
+
+    Raises:
+        NeedsWalkError: they may not, but there is no other way to tell when they play.
     """
     video = main_video(container)
     first = main_audio(container)
     sounds = sorted(container.streams.audio, key=lambda stream: stream is not first)
     streams = [*([video] if video else []), *sounds]
-    timelines = read_timelines(container, streams, path, keyframes=keyframes)
+    timelines = read_timelines(container, streams, path, keyframes=keyframes, may_walk=may_walk)
     _refuse_unusable(streams, timelines)
     # Libav's summary alone names such side data.
     summary = describe_format(container) if video and not plain else ""

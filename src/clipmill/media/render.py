@@ -22,7 +22,6 @@ from clipmill.media.images import ImageWriter, image_request
 from clipmill.media.letterbox import find_letterbox
 from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.packets import PacketSource
-from clipmill.media.probe import probe
 from clipmill.media.reshape import Padding
 
 
@@ -51,9 +50,10 @@ def render_clips(
         ProcessError: the source cannot be read, lacks what is wanted, or a container does not
             hold a codec.
     """
-    facts = probe(path)
     copies = edit.precision == "copy"
-    with MediaFile(path, keeps_packets=copies) as media, ExitStack() as stack:
+    with MediaFile(path, keeps_packets=copies, probes=True) as media, ExitStack() as stack:
+        facts = media.facts
+        assert facts is not None
         clips = [ClipWork(order, folder, wanted) for order in orders]
         if copies:
             copy_clips(clips, media, facts, edit, wanted)

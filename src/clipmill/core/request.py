@@ -11,6 +11,8 @@ from typing import Literal
 from clipmill.core.time import Span
 
 PixelFormat = Literal["rgb24", "gray", "yuv420p"]
+DecoderName = Literal["pyav", "torchcodec"]
+"""What decodes pictures: PyAV any, torchcodec those in RGB of common files; see ``media``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,11 @@ class Frames:
             )
         if self.at is not None and (any(time < 0 for time in self.at) or _falls(self.at)):
             raise ValueError("times must be ascending and not before the span's start")
+
+    @property
+    def is_for_any_decoder(self) -> bool:
+        """Whether it is content with RGB, which is all that some decoders give."""
+        return self.pixel_format == "rgb24" and self.loop_filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from clipmill.core.errors import ProcessError
-from clipmill.core.request import Audio, Frames, Want
+from clipmill.core.request import Audio, DecoderName, Frames, Want
 from clipmill.core.seen import CodedPacket
 from clipmill.core.time import Span
 from clipmill.io.stretch import Place, size_of
@@ -27,6 +27,7 @@ from clipmill.media.pyav import as_fraction, main_audio, main_video, open_media
 from clipmill.media.serve import Audience, Consumer, Looks
 from clipmill.media.sound import Sound, decode_sound
 from clipmill.media.sound_index import SoundIndex
+from clipmill.media.torchcodec_reader import TorchcodecReader, may_serve
 from clipmill.media.video import VideoReader
 from clipmill.media.walk import walk
 
@@ -95,6 +96,8 @@ class MediaFile:
         probes: whether to learn all that there is to know of the file.
         hears: whether its sound is of interest; its packets need not be looked at otherwise.
         known: ``index`` of the same file as it was opened before, so as not to read it for that.
+        decoder: what decodes its pictures, as far as all who want some want RGB and it gives the
+            right ones; all else PyAV decodes.
 
     Attributes:
         facts: what it is; None unless it was to be probed.
@@ -126,15 +129,18 @@ class MediaFile:
         probes: bool = False,
         hears: bool = True,
         known: Index | None = None,
+        decoder: DecoderName = "pyav",
     ) -> None:
         self.path = path
         self._keeps_packets = keeps_packets
         self._probes = probes
         self._hears = hears
         self._known = known
+        self._decoder = decoder
         self.decoded_frames = 0
         self._decoded_ticks = 0
         self._video: VideoReader | None = None
+        self._torchcodec: TorchcodecReader | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -171,6 +177,11 @@ class MediaFile:
     def index(self) -> Index:
         """What was learnt of its frames and its sound, to open it again with."""
         return self.frames, self.sound
+
+    @property
+    def decoded_by_torchcodec(self) -> int:
+        """How many of the decoded frames torchcodec gave."""
+        return self._torchcodec.given if self._torchcodec else 0
 
     @property
     def decoded_seconds(self) -> Fraction:
@@ -236,13 +247,16 @@ class MediaFile:
             return
         if self._video is None:
             self._video = VideoReader(self._open, self._container, index)
+            self._begin_torchcodec(self._video, index)
         wanted, spare = _needs(consumers, len(index), neighbours=self._video.is_interlaced)
         loop_filter = any(consumer.request.loop_filter for consumer in consumers)
+        in_rgb = all(consumer.request.is_for_any_decoder for consumer in consumers)
+        reader = (in_rgb and self._torchcodec) or self._video
         looks = Looks(self.sample_aspect_ratio)
         audience = Audience(consumers)
         before: Any = None
         shown: tuple[int, Any] | None = None
-        for number, frame in self._video.frames(wanted, spare, loop_filter=loop_filter):
+        for number, frame in reader.frames(wanted, spare, loop_filter=loop_filter):
             self.decoded_frames += 1
             self._decoded_ticks += index.duration(number)
             if shown:
@@ -253,6 +267,12 @@ class MediaFile:
         if shown:
             look = looks.of(before, shown[1], None)
             yield from self._give(index, shown, len(index), audience, look)
+
+    def _begin_torchcodec(self, video: VideoReader, index: FrameIndex) -> None:
+        if self._decoder == "torchcodec" and may_serve(
+            self._container, video.stream, self.path, index
+        ):
+            self._torchcodec = TorchcodecReader(video, self.path, index, self.sample_aspect_ratio)
 
     def _give(
         self,

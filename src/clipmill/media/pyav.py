@@ -71,7 +71,8 @@ def open_media(
     Raises:
         ProcessError: the file cannot be read as media, now or while the context lasts.
     """
-    name, protocols = _name(place)
+    name = libav_name(place)
+    protocols = "file,subfile" if isinstance(place, Stretch) else "file"
     # Libav calls it an error that a decoder is not to be had.
     with translated_errors(place, level=av.logging.FATAL if undecoded else av.logging.ERROR):
         # Libav says what is wrong with anything that is no file.
@@ -100,14 +101,13 @@ def _open(name: str, options: dict[str, str], choices: dict[str, Any]) -> Any:
     return av.open(name, options=options, **_METADATA_ARGUMENTS)
 
 
-def _name(place: Place) -> tuple[str, str]:
-    """What libav is to open, and the protocols it may use for that."""
+def libav_name(place: Place) -> str:
+    """What libav is to open."""
     # An absolute path cannot be taken for a protocol such as ``concat:``.
     path = os.path.abspath(file_of(place))
     if isinstance(place, Stretch):
-        end = place.offset + place.size
-        return f"subfile,,start,{place.offset},end,{end},,:{path}", "file,subfile"
-    return path, "file"
+        return f"subfile,,start,{place.offset},end,{place.offset + place.size},,:{path}"
+    return path
 
 
 def create_media(path: Path, muxer: str, options: dict[str, str] | None = None) -> Any:

@@ -56,7 +56,12 @@ class VideoReader:
         return bool(self.stream.codec_context.field_order > 1)
 
     def frames(
-        self, wanted: np.ndarray[Any, Any], spare: np.ndarray[Any, Any], *, loop_filter: bool
+        self,
+        wanted: np.ndarray[Any, Any],
+        spare: np.ndarray[Any, Any],
+        *,
+        loop_filter: bool,
+        after: int = -1,
     ) -> Iterator[tuple[int, Any]]:
         """Yield (number, ``av.VideoFrame``) in order of showing; others than the wanted come too.
 
@@ -66,6 +71,7 @@ class VideoReader:
             wanted: int64 (N,), numbers of frames, rising.
             spare: bool (frames,), which may be left out if no other frame needs them.
             loop_filter: False to decode without, which is cheaper and not exact.
+            after: number of a frame that another reader gave; only later ones are given.
 
         Raises:
             av.FFmpegError: nothing at all could be decoded.
@@ -79,7 +85,7 @@ class VideoReader:
         skippable[self._index.packet[~spare]] = False
         if not self._can_skip():
             skippable[:] = False
-        shown = -1
+        shown = after
         for number, frame in self._run(wanted, skippable):
             if number > shown:  # a damaged file may tell out of turn
                 shown = number

@@ -68,7 +68,7 @@ _TEXTS = {
     "fit": "Which model the clips are for ([exports](export.md)). Without it, sizes are yours.",
     "render": "How files are made of them ([clips](clips.md)). Without it, files stay as they are.",
     "write": "Where the dataset goes and what its shards look like.",
-    "run": "How the work is done; none of it changes the result.",
+    "run": "How the work is done; none of it changes the result, but for shades by the decoder.",
 }
 
 

@@ -53,5 +53,5 @@ def _download(
 command = add_options(
     _download,
     [SourceSpec, FetchOptions, ProbeOptions, WriteSpec, RunSpec],
-    leave_out=[*LOCATIONS, "parent", "selection", "columns", "to", "executor"],
+    leave_out=[*LOCATIONS, "parent", "selection", "columns", "to", "executor", "decoder"],
 )

@@ -129,5 +129,5 @@ def _told(bucket: BucketPlan) -> list[str]:
 command = add_options(
     _export,
     [Edit, FitOptions, SourceSpec, WriteSpec, RunSpec],
-    leave_out=[*LOCATIONS, "to", "executor"],
+    leave_out=[*LOCATIONS, "to", "executor", "decoder"],
 )

@@ -61,4 +61,4 @@ def _retry(
     finish_run(report, as_json=as_json, retried=True)
 
 
-command = add_options(_retry, [FetchOptions, RunSpec], leave_out=["executor"])
+command = add_options(_retry, [FetchOptions, RunSpec], leave_out=["executor", "decoder"])

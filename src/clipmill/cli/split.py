@@ -54,5 +54,9 @@ def _split(
 command = add_options(
     _split,
     [SplitOptions, SourceSpec, ProbeOptions, WriteSpec, RunSpec],
-    leave_out=[*LOCATIONS, "parent", "keyframes", "to", "executor", "shard_bytes", *VIRTUAL_WRITE],
+    leave_out=[
+        *LOCATIONS,
+        *("parent", "keyframes", "to", "executor", "decoder", "shard_bytes"),
+        *VIRTUAL_WRITE,
+    ],
 )

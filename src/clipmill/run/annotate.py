@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clipmill.core.config import fingerprint
@@ -14,6 +14,7 @@ from clipmill.core.registry import load
 from clipmill.dataset.columns import SHARDS_FILE, ColumnGroup
 from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
+from clipmill.media.torchcodec_reader import check_decoder
 from clipmill.run.column_groups import begin_groups
 from clipmill.run.columns_job import ColumnsJob, Redo, StepTask
 from clipmill.run.columns_rows import samples_of_shard
@@ -100,8 +101,11 @@ def annotate_dataset(
         RunError: the run stopped; what is done is kept.
     """
     recipe = recipe or Recipe()
+    decoder = recipe.run.decoder
+    orders = [replace(order, decoder=decoder) for order in orders]
     steps = [make_step(order) for order in orders]
     _check_steps(steps)
+    check_decoder(decoder)
     output = Folder(folder)
     dataset = Dataset(output)
     if not dataset.shards:
@@ -114,7 +118,7 @@ def annotate_dataset(
         WorkersPresent.wait_until_gone(scratch)
         run = str(dataset.manifest.get("run") or fingerprint(output.url))
         roll_forward(scratch, output, run)
-        groups = begin_groups(dataset.folder, steps)
+        groups = begin_groups(dataset.folder, steps, decoder)
         redo = redo or Redo()
         _check_redo(dataset, groups, redo)
         todo = [

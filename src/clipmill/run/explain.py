@@ -151,7 +151,8 @@ def _can_all_be_kept(recipe: Recipe) -> bool:
     from clipmill.run.trial import can_be_kept
     from clipmill.steps.load import made_steps
 
-    return all(map(can_be_kept, made_steps(recipe.annotate, recipe.modules)))
+    steps = made_steps(recipe.annotate, recipe.modules)
+    return all(can_be_kept(step, recipe.run.decoder) for step in steps)
 
 
 def _first_place(source: Source) -> dict[str, Any] | None:

@@ -53,7 +53,7 @@ class Judge:
     """
 
     def __init__(self, recipe: Recipe, schema: pa.Schema) -> None:
-        orders = step_orders(recipe.annotate, recipe.modules)
+        orders = step_orders(recipe.annotate, recipe.modules, recipe.run.decoder)
         self._steps = [make_step(order) for order in orders]
         self._orders = tuple(orders)
         self._crew = StepCrew(orders, self._steps, recipe.run.sample_timeout_seconds)
@@ -93,9 +93,11 @@ class Judge:
             scratch: folder for work in hand.
         """
         steps = self._steps
-        tiers = tuple(
-            takewhile(lambda tier: all(can_be_kept(steps[n]) for n in tier.steps), self._tiers)
-        )
+        kept = [
+            can_be_kept(step, order.decoder)
+            for step, order in zip(steps, self._orders, strict=True)
+        ]
+        tiers = tuple(takewhile(lambda tier: all(kept[n] for n in tier.steps), self._tiers))
         return TrialOrder(
             orders=self._orders,
             tiers=tiers,

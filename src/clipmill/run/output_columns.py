@@ -34,7 +34,10 @@ class OutputColumns:
             from clipmill.steps.load import group_name, made_steps
 
             self._steps = made_steps(job.recipe.annotate, job.recipe.modules)
-            self._groups = [ColumnGroup(job.output, group_name(step)) for step in self._steps]
+            decoder = job.recipe.run.decoder
+            self._groups = [
+                ColumnGroup(job.output, group_name(step, decoder)) for step in self._steps
+            ]
 
     def as_texts(self, cells: Mapping[int, Cell]) -> dict[str, str]:
         """The cells of a row for its journal, by group."""

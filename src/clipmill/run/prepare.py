@@ -27,7 +27,8 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         RecipeError: two modalities under one extension, codecs that do not go into it, no output
             folder, or a detector, encoder or preset that is not there or has no such settings.
-        MissingExtra: the detector, the format or a reporter needs a library that is not installed.
+        MissingExtra: the detector, the decoder, the format or a reporter needs a library that is
+            not installed.
     """
     if not recipe.write.to:
         raise RecipeError(
@@ -47,6 +48,10 @@ def check_recipe(recipe: Recipe) -> None:
 
         check_access(recipe.download)
     check_site_options(recipe.download.site_options)
+    if recipe.annotate and recipe.run.decoder != "pyav":
+        from clipmill.media.torchcodec_reader import check_decoder  # it brings PyAV
+
+        check_decoder(recipe.run.decoder)
     if recipe.run.wandb is not None:
         check_installed([("wandb", "wandb")], used_by="--wandb")
 

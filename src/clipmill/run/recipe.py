@@ -188,4 +188,5 @@ def _groups(recipe: Recipe) -> list[str]:
     """Names of the column groups that a recipe's steps fill, which change with their settings."""
     from clipmill.steps.load import group_name, made_steps
 
-    return sorted(map(group_name, made_steps(recipe.annotate, recipe.modules)))
+    steps = made_steps(recipe.annotate, recipe.modules)
+    return sorted(group_name(step, recipe.run.decoder) for step in steps)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ByteSize, Field, field_validator
 
 from clipmill.core.config import Config, PositiveBytes
+from clipmill.core.request import DecoderName
 from clipmill.run.write_spec import known_name
 
 
@@ -20,12 +21,16 @@ class ProbeOptions(Config):
 
 
 class RunSpec(Config):
-    """How the work is done; none of it changes the result."""
+    """How the work is done; none of it changes the result, but for shades by the decoder."""
 
     executor: str = "local"
     """Who runs the shards."""
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Worker processes. Default: one for every two cores."""
+    decoder: DecoderName = "pyav"
+    """What decodes the pictures that `annotate` looks at: `pyav`, or `torchcodec` (extra
+    `torchcodec`; on a GPU where there is one) for pictures in RGB of common MP4, MOV, MKV and WebM
+    files. All others, and those for `split` and `render`, are decoded by PyAV in any case."""
     media_processes: int = Field(default=2, ge=1, le=64)
     """Processes per worker that read media; they may crash or hang without harm."""
     sample_timeout_seconds: float = Field(default=120.0, gt=0)

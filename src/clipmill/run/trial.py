@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipmill.core.request import Audio, Frames
+from clipmill.core.request import Audio, DecoderName, Frames
 from clipmill.core.seen import Cell
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.keep import Kept
@@ -19,7 +19,7 @@ from clipmill.run.clip_rows import ClipRows
 from clipmill.run.clips import Clip, Judged
 from clipmill.run.verdicts import Tier, Verdicts
 from clipmill.steps.base import Annotate, InBatches
-from clipmill.steps.load import StepOrder
+from clipmill.steps.load import StepOrder, sees_by
 from clipmill.steps.look import Look, Showing
 from clipmill.steps.ready import ready_step
 from clipmill.steps.split.find import duration_of
@@ -48,9 +48,14 @@ class TrialOrder:
     scratch: Path
 
 
-def can_be_kept(step: Annotate) -> bool:
-    """Whether what a step wants of a clip can be kept while the clip's end is not known."""
-    if isinstance(step, InBatches):
+def can_be_kept(step: Annotate, decoder: DecoderName) -> bool:
+    """Whether what a step wants of a clip can be kept while the clip's end is not known.
+
+    Args:
+        step: with its settings.
+        decoder: of the pictures that it is to see; where clips are found, PyAV decodes.
+    """
+    if isinstance(step, InBatches) or sees_by(step, decoder) != "pyav":
         return False
     wants = step.wants
     if isinstance(wants, Frames):

@@ -85,7 +85,8 @@ def work(
         from clipmill.run.column_groups import begin_groups
         from clipmill.steps.load import made_steps
 
-        begin_groups(job.output, made_steps(job.recipe.annotate, job.recipe.modules))
+        steps = made_steps(job.recipe.annotate, job.recipe.modules)
+        begin_groups(job.output, steps, job.recipe.run.decoder)
     if shards is None:
         done = done_shards(job.output)
         if job.keeps is not None:

@@ -15,7 +15,7 @@ from clipmill.core import registry
 from clipmill.core.config import fingerprint, parse_config
 from clipmill.core.errors import ClipmillError, RecipeError
 from clipmill.core.extras import check_installed
-from clipmill.core.request import Request
+from clipmill.core.request import DecoderName, Frames, Request
 from clipmill.steps.base import Annotate
 from clipmill.steps.own_file import source_of, steps_of_file, what_lacks
 
@@ -36,11 +36,13 @@ class StepOrder:
         settings: as given, not checked yet.
         module: the user's file that defines it, as an absolute path; None for one that is
             registered.
+        decoder: of the pictures that it sees.
     """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     module: str | None = None
+    decoder: DecoderName = "pyav"
 
 
 def find_steps(modules: Sequence[str]) -> dict[str, str | None]:
@@ -69,13 +71,16 @@ def find_steps(modules: Sequence[str]) -> dict[str, str | None]:
 
 
 def step_orders(
-    given: Sequence[str | Mapping[str, Any]], modules: Sequence[str] = ()
+    given: Sequence[str | Mapping[str, Any]],
+    modules: Sequence[str] = (),
+    decoder: DecoderName = "pyav",
 ) -> list[StepOrder]:
     """Steps as recipes name them, each found.
 
     Args:
         given: names, or mappings of one name to its settings.
         modules: files of the user's that define steps.
+        decoder: of the pictures that they see.
 
     Raises:
         RecipeError: there is no such step.
@@ -91,7 +96,7 @@ def step_orders(
             raise RecipeError(f"There is no step {name!r}. {registry.nearest(name, sorted(known))}")
         if not isinstance(settings or {}, Mapping):
             raise RecipeError(f"The settings of step {name!r} must be a mapping.")
-        orders.append(StepOrder(name, dict(settings or {}), known[name]))
+        orders.append(StepOrder(name, dict(settings or {}), known[name], decoder))
     return orders
 
 
@@ -133,16 +138,26 @@ def made_steps(
     return [make_step(order) for order in step_orders(given, modules)]
 
 
-def step_fingerprint(step: Annotate) -> str:
+def step_fingerprint(step: Annotate, decoder: DecoderName = "pyav") -> str:
     """Six hex digits that change when a step would say something else: settings, version, code.
+
+    The decoder counts for steps that see what it gives, since its colours are other ones.
 
     The code counts for steps that come from a user's file, with what they use of that file; others
     raise their ``version``.
     """
     said = [step.name, step.version, step.identity(), source_of(type(step))]
+    if sees_by(step, decoder) != "pyav":
+        said.append(decoder)
     return fingerprint([*said, step.columns.to_string(show_field_metadata=False)])[
         :_FINGERPRINT_DIGITS
     ]
+
+
+def sees_by(step: Annotate, decoder: DecoderName) -> DecoderName:
+    """What decodes the pictures of a step when a decoder is asked for."""
+    wants = step.wants
+    return decoder if isinstance(wants, Frames) and wants.is_for_any_decoder else "pyav"
 
 
 def file_of_step(step: Any) -> tuple[str, str | None]:
@@ -205,9 +220,9 @@ def check_declared(step: Annotate) -> None:
         raise RecipeError(f"Step {step.name!r} needs one column at least, each name once.")
 
 
-def group_name(step: Annotate) -> str:
+def group_name(step: Annotate, decoder: DecoderName) -> str:
     """Name of the column group that a step fills: its own and its fingerprint."""
-    return f"{step.name}-{step_fingerprint(step)}"
+    return f"{step.name}-{step_fingerprint(step, decoder)}"
 
 
 def described(step: Annotate) -> list[dict[str, str]]:

@@ -48,7 +48,7 @@ def observe(
         path: a local media file or a stretch of one; None where no step wants to see or hear
             anything.
         showings: the samples.
-        orders: the steps.
+        orders: the steps, of one decoder.
 
     Raises:
         ProcessError: the file cannot be read.
@@ -59,7 +59,7 @@ def observe(
     looks = [[Look(showing, steps[number]) for number in showing.steps] for showing in showings]
     decoded = 0.0
     if path is not None:
-        with MediaFile(path) as media:
+        with MediaFile(path, decoder=orders[0].decoder) as media:
             _show(media, [look for row in looks for look in row])
             decoded = float(media.decoded_seconds)
     return Observed([[look.ending() for look in row] for row in looks], decoded)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clipmill.core.request import DecoderName
 from clipmill.core.sample import MediaRef, refuse_changed
 from clipmill.dataset.load.far_bytes import FarBytes, cut_short, gone
 from clipmill.io.filesystem import open_filesystem
@@ -18,6 +19,7 @@ from clipmill.io.parquet_cells import ParquetCells
 from clipmill.io.remote import from_remote
 from clipmill.io.stretch import Place, Stretch, file_of, mapped
 from clipmill.media.decode import Index, MediaFile
+from clipmill.media.torchcodec_reader import check_decoder
 
 _PIECE_BYTES = 1 << 24
 _INDEXES_KEPT = 2048
@@ -32,9 +34,15 @@ class MediaFiles:
 
     Args:
         cache_bytes: bytes of far media to keep in memory.
+        decoder: of pictures.
+
+    Raises:
+        MissingExtra: the decoder cannot be loaded.
     """
 
-    def __init__(self, cache_bytes: int) -> None:
+    def __init__(self, cache_bytes: int, decoder: DecoderName = "pyav") -> None:
+        check_decoder(decoder)
+        self._decoder = decoder
         self._far = FarBytes(cache_bytes)
         self._indexes: OrderedDict[tuple[MediaRef, int, bool], Index] = OrderedDict()
         self._weight = 0
@@ -66,7 +74,7 @@ class MediaFiles:
             if known is None and ref.sha256 is not None:
                 with mapped(place) as (data, start, end):
                     refuse_changed(ref, hashlib.sha256(memoryview(data)[start:end]).hexdigest())
-            with MediaFile(place, hears=hears, known=known) as media:
+            with MediaFile(place, hears=hears, known=known, decoder=self._decoder) as media:
                 if known is None:
                     self._remember(identity, media.index)
                 yield media

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from clipmill.core.config import Config
+from clipmill.core.request import DecoderName
 
 _ARRAY = re.compile(r"([^./]+\.)*npy")
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -81,6 +82,9 @@ class LoadOptions(Config):
     get are left out (``drop``); or some ranks have one more (``keep``)."""
     on_error: Literal["skip", "raise"] = "skip"
     """What is done with a sample that cannot be read: left out and counted, or an error."""
+    decoder: DecoderName = "pyav"
+    """What decodes pictures: ``pyav``, or ``torchcodec`` (an extra; on a GPU where there is one) as
+    far as it gives the right ones, which is of common MP4, MOV, MKV and WebM files."""
     threads: PositiveInt | None = None
     """Samples decoded at a time. Default: one per core, and one alone within a worker of PyTorch's
     DataLoader."""

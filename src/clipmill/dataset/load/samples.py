@@ -49,7 +49,7 @@ class Samples:
                 "frames": bucket.frames or options.frames,
             }
             self._looks[number] = options.model_copy(update=look)
-        self._files = MediaFiles(options.cache_bytes)
+        self._files = MediaFiles(options.cache_bytes, options.decoder)
         self._kinds = {name: self._kind(name) for name in options.arrays}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Samples:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._files = MediaFiles(self.options.cache_bytes)
+        self._files = MediaFiles(self.options.cache_bytes, self.options.decoder)
 
     def describe(self) -> dict[str, Any]:
         """What decides which samples come when."""

@@ -10,6 +10,8 @@ import pytest
 import clipmill
 from clipmill.core.errors import InputError, UserError
 from clipmill.dataset import relation
+from clipmill.dataset.distribution import distributions
+from clipmill.dataset.load.step_columns import StepColumns
 from select_data import MOTION, NAN, make_dataset, motion, write_cells, write_shard
 
 
@@ -93,12 +95,31 @@ def test_groups_are_found_without_their_index(folder):
     assert column(clipmill.open(folder), "motion.mean > 0.4")[0] is True
 
 
-def test_the_newest_group_of_a_step_has_its_name_and_older_ones_their_fingerprint(folder):
+def test_the_newest_group_of_a_step_has_its_name_and_all_have_their_fingerprint(folder):
     make_dataset(folder)
     cells = {"00000": [motion(0.7)] * 3, "00001": [motion(0.7)] * 3}
     write_cells(folder, "motion-cccccc", 3, MOTION, cells)
     data = clipmill.open(folder)
     assert column(data, "round(10 * (motion.mean - motion_aaaaaa.mean))")[:2] == [2, 5]
+    assert column(data, "motion.mean = motion_cccccc.mean") == [True] * 6
+    (said,) = data.sql("select d.motion_cccccc.mean as m from data d limit 1").to_pylist()
+    assert said == {"m": pytest.approx(0.7)}
+    assert len(data.select("motion_cccccc.mean > 0.6 and motion_aaaaaa.mean > 0.3")) == 2
+    (told,) = distributions(data, ["motion_cccccc.mean"])
+    assert told.values == 5  # one row has failed
+    loaded = StepColumns(data, ["motion_aaaaaa.mean", "motion_cccccc.mean"]).of("00000", None)
+    assert [round(column[0].as_py(), 1) for column in loaded.values()] == [0.5, 0.7]
+
+
+def test_second_names_are_listed_nowhere(folder):
+    data = make_dataset(folder)
+    names = {"motion_aaaaaa", "picture_bbbbbb"}
+    assert not names & {*data.sql("select * from data").column_names}
+    assert not names & {*data.select("true").table().column_names}
+    assert not names & {told.column.partition(".")[0] for told in distributions(data, [])}
+    with pytest.raises(InputError, match="Columns: ") as caught:
+        data.select("nothing_like_it > 1")
+    assert not any(name in str(caught.value) for name in names)
 
 
 def test_a_column_that_differs_from_another_in_case_alone_has_another_name(folder):

@@ -12,7 +12,7 @@ from clipmill.core.errors import InputError, UserError
 from clipmill.dataset.engine import Engine, table_of, told_plainly, try_out
 from clipmill.dataset.expression import parser
 from clipmill.dataset.relation import Relation
-from clipmill.dataset.resolve import Path, refuse_twin, resolve
+from clipmill.dataset.resolve import Path, first_names, refuse_twin, resolve
 from clipmill.dataset.sql_tree import DATA, ColumnRef, Node, column_refs, nodes
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def asked(relation: Relation, query: str) -> Iterator[tuple[duckdb.DuckDBPyConne
     sql = parser().query_sql(tree)
     columns = _columns(tree, relation.schema)
     if not _binds(sql, relation.schema, columns):
-        columns = [(name,) for name in relation.schema.names]
+        columns = [(name,) for name in first_names(relation.schema)]
     with relation.engine.cursor() as connection, told_plainly(relation.dataset.folder.url):
         connection.execute(f"CREATE TEMP VIEW {DATA} AS {relation.whole(columns)}")
         yield connection, sql
@@ -92,14 +92,14 @@ def _columns(tree: Node, schema: pa.Schema) -> list[Path]:
     """Columns and fields a query may need; all of them where it says ``*`` or joins by name."""
     for node in nodes(tree):
         if node.get("class") == "STAR" or node.get("type") == "PIVOT" or node.get("using_columns"):
-            return [(name,) for name in schema.names]
+            return [(name,) for name in first_names(schema)]
     tables = {
         str(node["alias"] or node["table_name"]).lower()
         for node in nodes(tree)
         if node.get("type") == "BASE_TABLE"
     }
     if any(len(ref.names) == 1 and ref.names[0].lower() in tables for ref in column_refs(tree)):
-        return [(name,) for name in schema.names]  # a whole row as one value
+        return [(name,) for name in first_names(schema)]  # a whole row as one value
     found = (_path(ref, schema) for ref in column_refs(tree))
     return list(dict.fromkeys(path for path in found if path))
 

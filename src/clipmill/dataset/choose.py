@@ -108,7 +108,7 @@ class Choice:
         self.weight = parse_value(options.weight, schema) if options.weight else None
         self.order = parse_order(options.order, schema) if options.order else []
         self.source = self._source(schema) if options.per_source else None
-        self.funnel = Funnel(self.condition.parts, list(relation.groups))
+        self.funnel = Funnel(self.condition.parts, list(relation.called))
         self._length, self._length_columns = length_ms(schema)
 
     def batches(self) -> Iterator[pa.Table]:

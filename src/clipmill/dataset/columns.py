@@ -79,6 +79,8 @@ class ColumnGroup:
         self.folder = folder
         self.name = name
         self.step, _, self.fingerprint = name.rpartition("-")
+        self.lasting_name = f"{self.step}_{self.fingerprint}"
+        """What it is called whether or not it is the step's newest: a word, as SQL has them."""
 
     @cached_property
     def info(self) -> dict[str, Any]:

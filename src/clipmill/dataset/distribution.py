@@ -12,7 +12,7 @@ from clipmill.core.errors import InputError
 from clipmill.dataset.engine import Engine, quoted, row_of, told_plainly
 from clipmill.dataset.joined import named
 from clipmill.dataset.relation import Relation
-from clipmill.dataset.resolve import Path, fields_of, leaves, type_at
+from clipmill.dataset.resolve import Path, fields_of, first_names, leaves, type_at
 from clipmill.dataset.sql_tree import DATA
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def default_columns(relation: Relation) -> list[str]:
     if not found:
         raise InputError(
             f"{relation.dataset.folder.url} has no columns of steps yet: `clipmill annotate`. Name "
-            f"columns of its own: {', '.join(relation.schema.names)}."
+            f"columns of its own: {', '.join(first_names(relation.schema))}."
         )
     return found
 
@@ -126,7 +126,7 @@ def _read(connection: duckdb.DuckDBPyConnection, relation: Relation, paths: Sequ
     told, wanted = [], [*paths, *status]
     for number, path in enumerate(paths):
         state = "'success'"
-        if path[0] in relation.groups:
+        if path[0] in relation.called:
             state = f"{quoted(path[0])}.status"
             wanted.append((path[0], "status"))
         value = ".".join(map(quoted, path))

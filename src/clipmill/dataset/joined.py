@@ -12,7 +12,7 @@ from clipmill.core.errors import InputError
 from clipmill.core.words import counted
 from clipmill.dataset.engine import Engine, quoted, table_of
 from clipmill.dataset.relation import PLACE, Relation
-from clipmill.dataset.resolve import Path, resolve
+from clipmill.dataset.resolve import Path, first_names, resolve
 from clipmill.dataset.sql_tree import DATA, ColumnRef
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def selected_table(selection: Selection, columns: Sequence[str] | None) -> pa.Ta
     wanted = selection.rows.select(["key", "shard"]).append_column("place", places)
     with Engine(selection.dataset.folder) as engine:
         relation = Relation(selection.dataset, engine)
-        names = relation.schema.names if columns is None else columns
+        names = first_names(relation.schema) if columns is None else columns
         paths = {name: named(name, relation.schema) for name in names}
 
         def read(connection: duckdb.DuckDBPyConnection, number: int) -> pa.Table:

@@ -23,7 +23,7 @@ from clipmill.dataset.columns import BEFORE, ColumnGroup, column_groups
 from clipmill.dataset.dataset import Dataset, holds_media
 from clipmill.dataset.engine import Engine, quoted, sql_types, table_of, text_list, told_plainly
 from clipmill.dataset.projection import Tree, projection, tree_of
-from clipmill.dataset.resolve import TWIN, Path
+from clipmill.dataset.resolve import SECOND_NAME, TWIN, Path
 from clipmill.dataset.stand_ins import StandIns
 
 if TYPE_CHECKING:
@@ -87,19 +87,25 @@ class Relation:
         named = {}
         for group in found:
             is_short = newest[group.step] is group and group.step not in taken
-            named[group.step if is_short else f"{group.step}_{group.fingerprint}"] = group
+            named[group.step if is_short else group.lasting_name] = group
         return named
 
     @cached_property
+    def called(self) -> dict[str, ColumnGroup]:
+        """The same by every name they answer to."""
+        return self.groups | {group.lasting_name: group for group in self.groups.values()}
+
+    @cached_property
     def schema(self) -> pa.Schema:
-        """Columns as queries see them."""
+        """Columns as queries see them, and second names of groups (see ``first_names``)."""
         twins = self._twins()
         fields = [
             field.with_metadata({TWIN: twins[field.name]}) if field.name in twins else field
             for field in self.base
         ]
-        for name, group in self.groups.items():
-            fields.append(pa.field(name, pa.struct(self._group_fields(group))))
+        for name, group in self.called.items():
+            marks = {} if name in self.groups else {SECOND_NAME: b"1"}
+            fields.append(pa.field(name, pa.struct(self._group_fields(group)), metadata=marks))
         if SHARD not in (name.lower() for name in self.base.names):
             fields.append(pa.field(SHARD, pa.string()))
         return pa.schema(fields)
@@ -139,7 +145,7 @@ class Relation:
         types = sql_types(self.base) if unified else {}
         selected = projection("b", base, self.base_schemas[number], self.base, types)
         joins, guards = [], []
-        for at, (name, group) in enumerate(self.groups.items()):
+        for at, (name, group) in enumerate(self.called.items()):
             if name not in tree:
                 continue
             fields = pa.schema(self._group_fields(group))

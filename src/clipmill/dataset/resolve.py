@@ -14,6 +14,8 @@ from clipmill.dataset.sql_tree import DATA, ColumnRef, pointed_at
 
 TWIN = b"twin"
 """Metadata of a column that is not called as in the tables: its name there."""
+SECOND_NAME = b"second_name"
+"""Metadata of a column that is there under another name already."""
 Path = tuple[str, ...]
 """A column, or a field in it: ``("motion", "mean")``."""
 
@@ -89,6 +91,11 @@ def fields_of(kind: pa.DataType) -> list[pa.Field[Any]]:
     return [kind.field(number) for number in range(kind.num_fields)]
 
 
+def first_names(schema: pa.Schema) -> list[str]:
+    """Names of columns, each of them once."""
+    return [field.name for field in schema if SECOND_NAME not in (field.metadata or {})]
+
+
 def leaves(schema: pa.Schema) -> Iterator[tuple[Path, pa.DataType]]:
     """Every column, and in place of a struct its fields, in order."""
 
@@ -134,7 +141,7 @@ def _hint(wanted: str, schema: pa.Schema) -> str:
     step = wanted.partition(".")[0]
     if step in registry.names("clipmill.steps"):
         return f"`clipmill annotate` with the step {step!r} makes it."
-    return f"Columns: {', '.join(schema.names)}."
+    return f"Columns: {', '.join(first_names(schema))}."
 
 
 def _mark(text: str, ref: ColumnRef) -> str:

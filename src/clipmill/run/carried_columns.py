@@ -92,8 +92,8 @@ def carried_leaves(
         return [leaf for leaf in every if leaf.is_plain]
     named = {name.partition(".")[0] for name in asked} - set(newest)
     for group in known:
-        if (called := f"{group.step}_{group.fingerprint}") in named:
-            every += _of_group(group, called)
+        if group.lasting_name in named:
+            every += _of_group(group, group.lasting_name)
     chosen: dict[str, Leaf] = {}
     for name in asked:
         within = [leaf for leaf in every if leaf.dotted == name] or [

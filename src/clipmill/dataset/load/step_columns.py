@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clipmill.core.errors import UserError
-from clipmill.dataset.columns import ColumnGroup, newest_groups
+from clipmill.dataset.columns import ColumnGroup, column_groups, newest_groups
 from clipmill.dataset.dataset import Dataset
 from clipmill.dataset.joined import named
 from clipmill.dataset.resolve import Path
@@ -21,8 +21,9 @@ class StepColumns:
 
     Args:
         dataset: whose they are.
-        names: such as ``motion.mean``: the step, and the field of what it says; or
-            ``probe.duration_seconds``, what clipmill recorded.
+        names: such as ``motion.mean``: the step, and the field of what it says;
+            ``motion_3f9c21.mean``, of one choice of its settings; or ``probe.duration_seconds``,
+            what clipmill recorded.
 
     Raises:
         UserError: no step of that name has seen the dataset.
@@ -30,7 +31,10 @@ class StepColumns:
 
     def __init__(self, dataset: Dataset, names: Sequence[str]) -> None:
         self._dataset = dataset
+        asked = {name.partition(".")[0] for name in names}
+        lasting = {group.lasting_name: group for group in column_groups(dataset.folder)}
         groups = newest_groups(dataset.folder)
+        groups |= {name: group for name, group in lasting.items() if name in asked}
         own = list(dataset.schema(dataset.shards[0]))
         own += [pa.field(step, _said(group, dataset)) for step, group in groups.items()]
         known = pa.schema(own)

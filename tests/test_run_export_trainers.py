@@ -111,11 +111,14 @@ def test_the_dry_run_tells_what_will_fail_for_want_of_sound_or_picture(tmp_path)
 
     sound = dataset("sound", paths[:1], audio="m4a")
     pictures = dataset("pictures", paths[1:], video="mp4")
+    kept = dataset("kept", paths[2:], audio="m4a")  # its probe tells of pictures that it left
     for number, (source, wanted, failing) in enumerate(
         [
             (sound, {"audio": "m4a"}, {}),
             (sound, {"video": "mp4"}, {"no_video_stream": 1}),
             (pictures, {"video": "mp4", "audio": "m4a"}, {"no_audio_stream": 1}),
+            (kept, {"audio": "m4a"}, {}),
+            (kept, {"video": "mp4"}, {"no_video_stream": 1}),
         ]
     ):
         out = tmp_path / f"out{number}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clipmill.core.errors import ProcessError, RecipeError
+from clipmill.core.media_names import AUDIO_EXTENSIONS
 from clipmill.core.time import Span
 from clipmill.formats.trainers.fit import Fit, Misfit, clip_span, fit_clip, retiming
 from clipmill.io.folder import Folder
@@ -14,7 +15,7 @@ from clipmill.run.input import open_input
 from clipmill.run.output import scratch_folder
 from clipmill.run.prepare import check_columns, check_recipe
 from clipmill.run.recipe import Recipe
-from clipmill.sources.base import Part
+from clipmill.sources.base import MEDIA_COLUMN, Part
 from clipmill.sources.samples import SampleSource
 
 
@@ -132,8 +133,19 @@ def _samples(source: SampleSource) -> Iterator[tuple[str, Span | None, Any, str 
         captions = rows["caption"].to_pylist() if has_caption else [None] * file.rows
         virtual = "_span" in rows.column_names
         spans = rows["_span"].to_pylist() if virtual else [None] * file.rows
-        for fact, span, caption in zip(facts.to_pylist(), spans, captions, strict=True):
-            yield fact["key"], span and Span.from_row(span), fact["probe"], caption
+        has_media = MEDIA_COLUMN in rows.column_names
+        media = rows[MEDIA_COLUMN].to_pylist() if has_media else [None] * file.rows
+        told = zip(facts.to_pylist(), spans, captions, media, strict=True)
+        for fact, span, caption, kept in told:
+            probe = _probe_of(fact["probe"], kept)
+            yield fact["key"], span and Span.from_row(span), probe, caption
+
+
+def _probe_of(probe: Any, kept: Sequence[Mapping[str, Any]] | None) -> Any:
+    """What is known of a sample's media: of a source of which sound alone was kept, that alone."""
+    if probe and kept and all(one["extension"] in AUDIO_EXTENSIONS for one in kept):
+        return {**probe, "video": None}
+    return probe
 
 
 def _place(plan: ExportPlan, recipe: Recipe, key: str, span: Span | None, probe: Any) -> None:

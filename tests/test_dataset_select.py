@@ -259,10 +259,10 @@ def test_the_commands_select_list_and_show(data, capsys):
 
 
 def test_lengths_that_a_dataset_does_not_tell_are_not_shown_as_none(tmp_path, capsys):
-    write_shard(tmp_path, "00000", [{"n": 1}, {"n": 2}])
+    write_shard(tmp_path, "00000", [{"n": 2}])
     assert guarded(lambda: app(["select", str(tmp_path), "one", "n > 1"])) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "one: 1 of 2 rows"
+    assert told[0] == "one: 1 of 1 row"
     assert told[2].split()[-1] == "left"
 
 

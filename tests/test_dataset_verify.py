@@ -82,7 +82,7 @@ def in_shards(origin, tmp_path):
 def test_shards_that_are_gone_are_missed(in_shards):
     _remove(in_shards, "00001")
     (problem,) = verify_dataset(clipmill.open(in_shards)).problems
-    assert "1 of 3 shards are not finished: 00001" in problem
+    assert "1 of 3 shards not finished: 00001" in problem
     assert "again" in problem
 
 
@@ -93,14 +93,14 @@ def test_a_run_that_was_interrupted_is_no_whole_dataset(in_shards, capsys):
         sys.exit(guarded(lambda: app(["verify", str(in_shards)])))
     assert ending.value.code == 1
     told = capsys.readouterr()
-    assert "3 of 3 shards are not finished" in told.err
+    assert "3 of 3 shards not finished" in told.err
     assert "1 problem" in told.out
 
 
 def test_many_missing_shards_make_one_short_line(in_shards):
     _edit_manifest(in_shards, lambda manifest: manifest["inputs"][0].update(shards=500))
     (problem,) = verify_dataset(clipmill.open(in_shards)).problems
-    assert "497 of 500 shards are not finished: 00003, 00004" in problem
+    assert "497 of 500 shards not finished: 00003, 00004" in problem
     assert "00020" not in problem
 
 
@@ -112,7 +112,7 @@ def test_rows_that_were_given_and_are_not_there_are_missed(in_shards):
 def test_shards_of_an_unfinished_retry_are_missed(in_shards):
     retry = {"retry_of": 0, "settled": False, "rows": 1, "first_shard": 3, "shards": 1}
     _edit_manifest(in_shards, lambda manifest: manifest["inputs"].append(retry))
-    assert "1 of 4 shards are not finished: 00003" in _problems(in_shards)
+    assert "1 of 4 shards not finished: 00003" in _problems(in_shards)
     assert "`clipmill retry`" in _problems(in_shards)
 
 

@@ -133,6 +133,10 @@ def test_the_dry_run_tells_what_will_fail_for_want_of_sound_or_picture(tmp_path)
         made = source.export(out, encode_formats=wanted, quiet=True).table(["error_class"])
         classes = Counter(made["error_class"].to_pylist())
         assert (classes.pop(None, 0), classes) == (told.clips, Counter(failing))
+        assert set(told.buckets) <= {"as they are"}
+    sections["source"]["path"] = pictures.folder.url
+    sections["render"]["short_side"] = 32
+    assert set(plan_export(parse_config(Recipe, sections, "")).buckets) == {"short_side 32"}
 
 
 def test_a_trimmed_clip_begins_where_the_clip_does_at_the_models_rate(clips, tmp_path):

@@ -114,13 +114,13 @@ def _told(bucket: BucketPlan) -> list[str]:
     parts = [counted(bucket.clips, "clip"), f"{bucket.seconds:,.1f} s"]
     if bucket.frames:
         parts += [
-            f"{bucket.frames:,} frames",
+            counted(bucket.frames, "frame"),
             f"{bucket.crop_loss:.1%} cropped (at most {bucket.most_crop_loss:.1%})",
             f"{bucket.trimmed_seconds:,.1f} s trimmed",
             f"re-timed by {bucket.retime_error_seconds * 1000:.1f} ms",
         ]
     if bucket.repeated_frames:
-        parts.append(f"{bucket.repeated_frames:,} frames repeated")
+        parts.append(f"{counted(bucket.repeated_frames, 'frame')} repeated")
     if bucket.enlarged:
         parts.append(f"{bucket.enlarged:,} enlarged")
     return parts

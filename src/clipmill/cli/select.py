@@ -84,7 +84,9 @@ def _list(selections: list[Selection], *, as_json: bool) -> None:
     for found in selections:
         changed = found.changed_shards()
         note = f"  ({counted(len(changed), 'shard')} changed since)" if changed else ""
-        typer.echo(f"{found.name:20} {len(found):>12,} rows  {found.facts['query']}{note}")
+        typer.echo(
+            f"{found.name:20} {counted(len(found), 'row'):>17}  {found.facts['query']}{note}"
+        )
 
 
 def _told(found: Selection) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def _show(found: Selection) -> None:
     facts = found.facts
     of = facts["dataset"]
     length = f", {hours_text(facts['hours'])} of {hours_text(of['hours'])}" if of["hours"] else ""
-    typer.echo(f"{found.name}: {facts['rows']:,} of {of['rows']:,} rows{length}")
+    typer.echo(f"{found.name}: {facts['rows']:,} of {counted(of['rows'], 'row')}{length}")
     typer.echo(f"  {facts['query']}")
     for line in funnel_lines(facts["funnel"]):
         typer.echo(f"  {line}")

@@ -9,7 +9,7 @@ import typer
 
 from clipmill.cli.options import AsJson, Debug
 from clipmill.core.errors import UserError
-from clipmill.core.words import as_shown, hours_text
+from clipmill.core.words import as_shown, counted, hours_text
 
 if TYPE_CHECKING:
     from clipmill.dataset.distribution import Distribution
@@ -82,7 +82,9 @@ def command(
 
 def _show(found: Distribution) -> None:
     unknown = "".join(f", {number:,} {cause}" for cause, number in found.unknown.items())
-    typer.echo(f"{found.column}: {found.values:,} values in {found.rows:,} rows{unknown}")
+    typer.echo(
+        f"{found.column}: {counted(found.values, 'value')} in {counted(found.rows, 'row')}{unknown}"
+    )
     for value, number in found.top:
         typer.echo(f"  {number:>12,} x {as_shown(value)}")
     if found.quantiles:

@@ -11,6 +11,7 @@ from typing import Any
 from clipmill.core.errors import UserError
 from clipmill.core.keys import SHARD_DIGITS, shard_name
 from clipmill.core.outcome import STATUSES, Counts
+from clipmill.core.words import counted
 from clipmill.dataset.dataset import Dataset
 from clipmill.formats.base import MemberPlace
 from clipmill.io.layout import STATS_SUFFIX
@@ -166,8 +167,8 @@ def _missing(dataset: Dataset, rows: int) -> Iterator[str]:
         is_newest = any(int(shard) in mine for shard in missing)
         command = "the command that made the dataset" if is_newest else "`clipmill retry`"
         yield (
-            f"{len(missing)} of {len(planned)} shards are not finished: {named}. The run was "
-            f"interrupted, or they were removed; give {command} again to do them."
+            f"{len(missing):,} of {counted(len(planned), 'shard')} not finished: {named}. The run "
+            f"was interrupted, or they were removed; give {command} again to do them."
         )
     elif unsettled:
         yield "a retry into new shards was interrupted; give `clipmill retry` again to finish it"

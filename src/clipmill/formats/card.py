@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from clipmill.core.words import duration_text, hours_text
+from clipmill.core.words import counted, duration_text, hours_text
 
 _LICENSE = "license"
 _SECONDS = "probe_duration_seconds"
@@ -54,13 +54,14 @@ class Card:
         yield "---"
 
     def _body(self) -> Iterator[str]:
-        yield f"{self._clips:,} samples, {duration_text(self._seconds)}. Made by "
+        yield f"{counted(self._clips, 'sample')}, {duration_text(self._seconds)}. Made by "
         yield f"{self._about['tool']}, recipe `{self._about['fingerprint']}`."
         yield from ("", "```python", "datasets.load_dataset(FOLDER_OR_NAME, split='train')", "```")
         yield from ("", "## Where it comes from", "")
         for given in self._about["inputs"]:
             places = ", ".join(f"`{place}`" for place in given["location"]) or "rows of a program"
-            yield f"- {given['rows']:,} rows of {places}, fingerprint `{given['fingerprint']}`"
+            rows = counted(given["rows"], "row")
+            yield f"- {rows} of {places}, fingerprint `{given['fingerprint']}`"
         for given in self._about["inputs"]:
             if chosen := given.get("selection"):
                 yield from _funnel(chosen)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ByteSize
 
+from clipmill.core.edit import Edit
 from clipmill.core.words import counted
 from clipmill.io.folder import Folder
 from clipmill.run.clips import fits_one_pass, sees_all
@@ -106,14 +107,19 @@ def _steps(recipe: Recipe, *, is_here: bool) -> list[str]:
     if recipe.where:
         steps.append(f"keep where {' and '.join(recipe.where)}; the others stay as dropped rows")
     if recipe.render is not None:
-        given = recipe.render.model_dump(mode="json", exclude_defaults=True)
-        shown = {name: f"{v:g}" if isinstance(v, float) else v for name, v in given.items()}
-        told = ", ".join(f"{name} {value}" for name, value in shown.items())
+        told = edit_in_words(recipe.render)
         steps.append(f"render ({told})" if told else "render")
     images = recipe.render is not None and recipe.render.images != "none"
     kept = ", ".join([*recipe.write.encode_formats.values(), *["images"] * images])
     steps.append("write a table of clips" if recipe.is_virtual else f"write {kept or 'a table'}")
     return steps
+
+
+def edit_in_words(edit: Edit) -> str:
+    """What is asked for of clips; empty where nothing is."""
+    given = edit.model_dump(mode="json", exclude_defaults=True)
+    shown = {name: f"{v:g}" if isinstance(v, float) else v for name, v in given.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _lengths(split: SplitOptions) -> str:

@@ -11,6 +11,7 @@ from clipmill.core.media_names import AUDIO_EXTENSIONS
 from clipmill.core.time import Span
 from clipmill.formats.trainers.fit import Fit, Misfit, clip_span, fit_clip, retiming
 from clipmill.io.folder import Folder
+from clipmill.run.explain import edit_in_words
 from clipmill.run.input import open_input
 from clipmill.run.output import scratch_folder
 from clipmill.run.prepare import check_columns, check_recipe
@@ -18,13 +19,16 @@ from clipmill.run.recipe import Recipe
 from clipmill.sources.base import MEDIA_COLUMN, Part
 from clipmill.sources.samples import SampleSource
 
+AS_THEY_ARE = "as they are"
+
 
 @dataclass(slots=True)
 class BucketPlan:
     """What goes to one bucket.
 
     Args:
-        bucket: its size and frames, such as ``832x480x81``; ``as they are`` for no trainer.
+        bucket: its size and frames, such as ``832x480x81``; for no trainer, what is asked for of
+            clips, such as ``short_side 360``, or ``as they are``.
         clips: how many.
         frames: of all of them.
         seconds: of all of them, as long as they are in the end.
@@ -162,7 +166,8 @@ def _place(plan: ExportPlan, recipe: Recipe, key: str, span: Span | None, probe:
         plan.failing[lack[0]] = plan.failing.get(lack[0], 0) + 1
         plan.examples.setdefault(lack[0], f"{key}: {lack[1]}")
     elif fit is None:
-        bucket = plan.buckets.setdefault("as they are", BucketPlan("as they are"))
+        name = (recipe.render and edit_in_words(recipe.render)) or AS_THEY_ARE
+        bucket = plan.buckets.setdefault(name, BucketPlan(name))
         bucket.clips += 1
         bucket.seconds += _seconds(span, probe)
     else:

@@ -116,7 +116,8 @@ def test_a_codec_the_container_does_not_hold_is_named_with_advice(tmp_path):
         remux(original, tmp_path / "a.mp4", extension="mp4")
     assert caught.value.error_class == "container_mismatch"
     assert "mkv" in caught.value.message
-    assert "original" in caught.value.message
+    assert "--encode-formats video=original" in caught.value.message
+    assert "encode_formats: {video: original}" in caught.value.message
     assert not (tmp_path / "a.mp4").exists()
 
 

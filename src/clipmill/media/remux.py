@@ -17,7 +17,7 @@ import av
 from clipmill.core.errors import ProcessError
 from clipmill.io.stretch import Place
 from clipmill.media.channels import coded_layout
-from clipmill.media.containers import Container, container_of
+from clipmill.media.containers import AUDIO_ONLY, Container, container_of
 from clipmill.media.pulse import beat
 from clipmill.media.pyav import (
     as_fraction,
@@ -146,7 +146,7 @@ def refuse_mismatch(stream: Any, kind: Container, extension: str) -> None:
     if context is None:
         raise ProcessError(
             f"the {stream.type} is in a codec that is not known here, so it cannot be put into "
-            f"{extension}; keep such files with 'original'",
+            f"{extension}; keep such files: {_as_it_came(stream.type, extension)}",
             error_class="unsupported_codec",
         )
     codec = context.codec.canonical_name
@@ -175,10 +175,18 @@ def exact_start(muxer: str, time_bases: Sequence[Fraction]) -> dict[str, str]:
 def mismatch(codec: str, media: str, extension: str) -> ProcessError:
     """The error for a codec that a container does not hold, with what to ask for instead."""
     return ProcessError(
-        f"{codec} {media} cannot be put into {extension} without coding it anew; ask for "
-        '"original", which keeps every file as it came'
-        + (", or for mkv, which holds it" if extension != "mkv" and _mkv_holds(codec) else ""),
+        f"{codec} {media} cannot be put into {extension} without coding it anew; to keep every "
+        f"file as it came: {_as_it_came(media, extension)}"
+        + ("; mkv holds it, too" if extension != "mkv" and _mkv_holds(codec) else ""),
         error_class="container_mismatch",
+    )
+
+
+def _as_it_came(media: str, extension: str) -> str:
+    """What to give so that files are not put into other containers."""
+    modality = "audio" if media == "audio" and extension in AUDIO_ONLY else "video"
+    return (
+        f"--encode-formats {modality}=original, in recipes encode_formats: {{{modality}: original}}"
     )
 
 
@@ -222,7 +230,8 @@ def _packets(reader: Any, streams: list[Any]) -> Iterator[tuple[Fraction, Any]]:
         when = packet.dts if packet.dts is not None else packet.pts
         if when is None:
             raise ProcessError(
-                "the packets have no timestamps (a raw stream); keep such files with 'original'",
+                "the packets have no timestamps (a raw stream); keep such files: "
+                + _as_it_came("video", ""),
                 error_class="container_mismatch",
             )
         packet.dts = when

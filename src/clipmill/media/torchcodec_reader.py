@@ -33,9 +33,9 @@ _PIXELS = ("yuv420p", "yuvj420p")
 _PROGRESSIVE = 1  # libav's AV_FIELD_PROGRESSIVE; only H.264 and older codecs tell
 # Pictures decoded at a time.
 _BATCH_BYTES = 16 << 20
-# Decoders of HEVC give grey frames when they begin where a file wrongly says that they can. So it
-# is decoded from its start, unless more than this share of what comes before need not be decoded.
-_WORTH_A_JUMP = 0.5
+# Decoders of HEVC give wrong pictures when they begin where a file wrongly says they can. So it is
+# decoded from its start, where at least this share of the packets up to the last is needed.
+_LEAST_NEEDED = 0.5
 _EXTRA = "torchcodec"
 _USED_BY = "decoder 'torchcodec'"
 
@@ -165,7 +165,7 @@ class TorchcodecReader:
             return self._decoder is not None
         stretches = plan(self._index, wanted)
         needed = sum(one.last - one.first + 1 for one in stretches)
-        return needed >= _WORTH_A_JUMP * (stretches[-1].last + 1)
+        return needed >= _LEAST_NEEDED * (stretches[-1].last + 1)
 
     def _right_ones(self, wanted: np.ndarray[Any, Any]) -> Iterator[tuple[int, Any]]:
         """The frames up to the first that torchcodec does not give, or gives at another time."""

@@ -34,9 +34,10 @@ class KeptPackets:
         Args:
             serial: the first packet, counted in order of decoding.
         """
-        rows = itertools.islice(zip(self._packets, self._times, strict=True), serial, None)
-        for packet, (pts, duration) in rows:
-            packet.time_base, packet.pts, packet.duration = self._time_base, pts, duration
+        for number in range(serial, len(self._packets)):
+            packet = self._packets[number]
+            packet.time_base = self._time_base
+            packet.pts, packet.duration = self._times[number]
             yield packet
 
     def since_ticks(self, ticks: int) -> Iterator[Any]:

@@ -67,6 +67,7 @@ class Edge:
         sets: parameter sets that they are coded with.
         thumbnails: of the first and the last frame.
         encoder: while they are being coded.
+        last: the last frame that went into it.
         fed: how many have been.
     """
 
@@ -75,6 +76,7 @@ class Edge:
     sets: tuple[bytes, ...] = ()
     thumbnails: list[Thumbnail] = field(default_factory=list)
     encoder: Any = None
+    last: Any = None
     fed: int = 0
 
 
@@ -161,9 +163,9 @@ def code_edge(plan: SmartPlan, edge: Edge, source: PacketSource, frame: Any) -> 
     """
     if edge.encoder is None:
         edge.encoder = _encoder(source, frame, plan.set_id)
-        edge.thumbnails = [thumbnail(frame)] * 2
+        edge.thumbnails = [thumbnail(frame)]
     if frame is not None:
-        edge.thumbnails[1] = thumbnail(frame)
+        edge.last = frame
         frame.pict_type = av.video.frame.PictureType.NONE
         edge.fed += 1
         with _timed(frame, edge.fed, edge.encoder.time_base):
@@ -173,7 +175,8 @@ def code_edge(plan: SmartPlan, edge: Edge, source: PacketSource, frame: Any) -> 
     edge.units += [split_stream(bytes(packet)) for packet in packets]
     if frame is None:
         edge.sets = tuple(split_stream(bytes(edge.encoder.extradata)))
-        edge.encoder = None
+        edge.thumbnails.append(thumbnail(edge.last))
+        edge.encoder = edge.last = None
 
 
 def cut_smart(

@@ -10,6 +10,12 @@ import numpy as np
 MISSING = int(np.iinfo(np.int64).min)
 """Stands for a timestamp that a packet does not have."""
 _ASTRAY_SECONDS = 10
+_MAX_TICKS = 2**62
+
+
+def known_times(ticks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Times as int64, with ``MISSING`` in place of a broken file's nonsense."""
+    return np.where((ticks > -_MAX_TICKS) & (ticks < _MAX_TICKS), ticks, MISSING)
 
 
 def astray(pts: np.ndarray[Any, Any], time_base: Fraction) -> np.ndarray[Any, Any]:

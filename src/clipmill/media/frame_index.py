@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from clipmill.core.time import ROUNDED_SECONDS, Span
-from clipmill.media.clock import MISSING, astray, forward
+from clipmill.media.clock import MISSING, astray, forward, known_times
 from clipmill.media.edit_list import PresentedEnd
-from clipmill.media.pyav import as_fraction, known_time
+from clipmill.media.pyav import as_fraction
 
 # What a stream without any times is taken to have, as libav does.
 _UNKNOWN_RATE = Fraction(25)
@@ -145,7 +145,8 @@ class IndexBuilder:
         self._time_base = as_fraction(stream.time_base) or Fraction(1)
         codec = stream.codec_context.codec.canonical_name
         self._is_vp8, self._is_hevc = codec == "vp8", codec == "hevc"
-        self._has_layers = self._ends_broken = False
+        self._has_layers = False
+        self._last: Any = None
         self._rows: list[tuple[int, int, int, int, bool, bool]] = []
         self._blocks: list[np.ndarray[Any, Any]] = []
 
@@ -158,21 +159,24 @@ class IndexBuilder:
             shown = bool(memoryview(packet)[0] & _VP8_SHOWN)
         if self._is_hevc and not self._has_layers:
             self._has_layers = _temporal_layer(memoryview(packet)) > 0
+        pts, dts = packet.pts, packet.dts
         self._rows.append(
             (
-                _or_missing(packet.pts),
-                _or_missing(packet.dts),
+                MISSING if pts is None else pts,
+                MISSING if dts is None else dts,
                 packet.duration or 0,
                 packet.size,
                 packet.is_keyframe,
                 shown,
             )
         )
-        self._ends_broken = packet.is_corrupt
+        self._last = packet
 
     def _pack(self) -> None:
         # Tuples of a day-long video would take a gigabyte.
-        self._blocks.append(np.array(self._rows, dtype=np.int64).reshape(-1, 6))
+        block = np.array(self._rows, dtype=np.int64).reshape(-1, 6)
+        block[:, :2] = known_times(block[:, :2])
+        self._blocks.append(block)
         self._rows.clear()
 
     def finish(self, presented: PresentedEnd | None = None) -> FrameIndex | None:
@@ -181,7 +185,7 @@ class IndexBuilder:
         Args:
             presented: where the file says that it ends.
         """
-        if self._ends_broken:
+        if self._last is not None and self._last.is_corrupt:
             # The end of a truncated file; one amid others is often whole.
             self._rows[-1] = (*self._rows[-1][:-1], False)
         self._pack()
@@ -251,11 +255,6 @@ def _temporal_layer(data: memoryview) -> int:
     # Both a start code and a length take three or four bytes.
     header = 3 if bytes(data[:3]) == b"\0\0\1" else 4
     return max((data[header + 1] & 7) - 1, 0) if len(data) > header + 1 else 0
-
-
-def _or_missing(ticks: int | None) -> int:
-    ticks = known_time(ticks)
-    return MISSING if ticks is None else ticks
 
 
 def _end(pts: np.ndarray[Any, Any], last_duration: int) -> int:

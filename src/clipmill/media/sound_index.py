@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from clipmill.media.clock import astray
-from clipmill.media.pyav import as_fraction, decode_packet, known_time
+from clipmill.media.clock import MISSING, astray, known_times
+from clipmill.media.pyav import as_fraction, decode_packet
 
 # Packets that a decoder may swallow before the first sound: a broken start, or a bit reservoir.
 _MAX_SILENT_PACKETS = 64
@@ -64,7 +64,7 @@ class SoundIndexBuilder:
 
     def add(self, packet: Any) -> None:
         """Note one packet; those without data are none."""
-        duration, pts = packet.duration or 0, known_time(packet.pts)
+        duration, pts = packet.duration or 0, packet.pts
         self._length += duration
         if pts is not None:
             self._pts.append(pts)
@@ -83,9 +83,11 @@ class SoundIndexBuilder:
         first = self._first
         if first is None or not first.sample_rate:
             return None
-        pts = first.pts if first.pts is not None else min(self._pts, default=0)
-        start = pts * self._time_base
-        end = self._end() * self._time_base
+        pts, durations = known_times(np.array(self._pts)), np.array(self._durations)
+        durations, pts = durations[pts != MISSING], pts[pts != MISSING]
+        begin = first.pts if first.pts is not None else int(min(pts, default=0))
+        start = begin * self._time_base
+        end = self._end(pts, durations) * self._time_base
         return SoundIndex(
             rate=first.sample_rate,
             channels=len(first.layout.channels),
@@ -96,9 +98,8 @@ class SoundIndexBuilder:
             time_base=self._time_base,
         )
 
-    def _end(self) -> int:
+    def _end(self, pts: np.ndarray[Any, Any], durations: np.ndarray[Any, Any]) -> int:
         """Where sound ends in ticks; where the clock jumps back, what follows goes on."""
-        pts, durations = np.array(self._pts), np.array(self._durations)
         right = ~astray(pts, self._time_base)
         pts, durations = pts[right], durations[right]
         if not len(pts):

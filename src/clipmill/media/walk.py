@@ -37,15 +37,18 @@ def walk(
         kept.update({index: [] for index in builders})
     streams = [stream for stream in container.streams if stream.index in builders]
     read_only(container, streams)
+    add = {index: builder.add for index, builder in builders.items()}
+    keep = {index: packets.append for index, packets in (kept or {}).items()}
     try:
         for packet in container.demux(*streams):
             beat()
             if packet.size:
-                builders[packet.stream_index].add(packet)
-                if kept is not None:
-                    kept[packet.stream_index].append(packet)
+                index = packet.stream_index
+                add[index](packet)
+                if keep:
+                    keep[index](packet)
     except av.error.InvalidDataError:
         pass  # what came before it is there
-    index = frames.finish(presented_end(place, video)) if frames else None
-    zero = index.first_pts * index.time_base if index else None
-    return index, samples.finish(zero) if samples else None
+    shown = frames.finish(presented_end(place, video)) if frames else None
+    zero = shown.first_pts * shown.time_base if shown else None
+    return shown, samples.finish(zero) if samples else None

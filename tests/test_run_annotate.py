@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import clipmill
+from clipmill.cli.main import app, guarded
 from clipmill.core.errors import InputError, OutputError, RecipeError, RunError, UserError
 from clipmill.dataset.columns import column_groups, newest_groups
 from clipmill.demo.media import make_video
@@ -30,6 +31,7 @@ import pyarrow as pa
 from pathlib import Path
 
 import clipmill
+from clipmill.cli.main import app, guarded
 from clipmill.core.errors import ProcessError
 from clipmill.demo.media import read_frame_number
 from clipmill.steps.base import Annotate, InBatches, InStretches
@@ -352,6 +354,7 @@ def test_what_a_step_uses_of_its_file_is_its_code_too(tmp_path):
     path = tmp_path / "one.py"
     code = """
 import clipmill
+from clipmill.cli.main import app, guarded
 BY, OTHER = 2, 3
 WANTS = clipmill.Frames(fps=BY)
 
@@ -486,11 +489,16 @@ def test_a_file_without_steps_or_with_an_error_is_refused(clips, tmp_path):
         clips.annotate("x", modules=[str(tmp_path / "none.py")], quiet=True)
 
 
-def test_too_many_failed_cells_are_exit_3(clips, steps_file):
+def test_too_many_failed_cells_are_exit_3_and_one_of_each_kind_is_told(clips, steps_file, capsys):
     orders = step_orders([{"picky": {"way": "raises"}}], [steps_file])
     recipe = clipmill.Recipe.model_validate({"run": {"failure_budget": 0.1}})
     assert annotate_dataset(clips.folder.url, orders, recipe=recipe, quiet=True).exit_code == 3
     assert annotate_dataset(clips.folder.url, orders, quiet=True).exit_code == 0
+    command = ["annotate", clips.folder.url, "picky", "--set", "picky.way=raises"]
+    command += ["--failure-budget", "0.1", "--module", steps_file]
+    assert guarded(lambda: app(command)) == 3
+    told = "  2 x value_error, such as 00000000_00001: ValueError: no such picture\n"
+    assert told in capsys.readouterr().out
 
 
 def test_the_step_is_written_down_in_words(clips, steps_file):

@@ -12,11 +12,15 @@ import yaml
 
 from clipmill.cli.options import AsJson, Debug, Quiet, add_options
 from clipmill.core.errors import RecipeError
-from clipmill.core.words import counted
+from clipmill.core.words import as_shown, counted
 from clipmill.run.run_spec import RunSpec
 
 if TYPE_CHECKING:
     from clipmill.run.annotate import AnnotateReport
+
+
+_MESSAGE_LETTERS = 120
+"""Of a message in the summary; all of it is in the cell."""
 
 
 def _annotate(  # noqa: PLR0913  # an option each
@@ -137,7 +141,11 @@ def _lines(report: AnnotateReport) -> list[str]:
             f"at, {cells['failed']:,} failed"
         )
         ordered = sorted(cells["error_classes"].items(), key=lambda pair: (-pair[1], pair[0]))
-        lines += [f"  {number:,} x {label}" for label, number in ordered]
+        for label, number in ordered:
+            line = f"  {number:,} x {label}"
+            if one := cells["examples"].get(label):
+                line += f", such as {one['key']}: {as_shown(one['message'], _MESSAGE_LETTERS)}"
+            lines.append(line)
     for shard, reason in sorted(report.shards_failed.items()):
         lines.append(f"Shard {shard} could not be finished: {reason}")
     if report.exit_code == 3:

@@ -15,7 +15,7 @@ from clipmill.dataset.columns import SHARDS_FILE, ColumnGroup
 from clipmill.dataset.dataset import Dataset
 from clipmill.io.folder import Folder
 from clipmill.media.torchcodec_reader import check_decoder
-from clipmill.run.column_groups import begin_groups
+from clipmill.run.column_groups import begin_groups, totals
 from clipmill.run.columns_job import ColumnsJob, Redo, StepTask
 from clipmill.run.columns_rows import samples_of_shard
 from clipmill.run.events import Event, Fatal, Progress, ShardDone, ShardFailed
@@ -46,7 +46,8 @@ class AnnotateReport:
             are finished.
         seconds: how long it took.
         decoded_seconds: length of video decoded, in seconds.
-        cells: of each group, cells of the whole dataset by status; failed ones by class, too.
+        cells: of each group, cells of the whole dataset by status; failed ones by class, too, with
+            one of each.
         shards_failed: reason per shard that could not be finished.
         interrupted: whether it was asked to stop.
         failure_budget: share of failed cells up to which a group counts as well done.
@@ -217,7 +218,7 @@ def _work(
         shards_done=len(done),
         seconds=tally.seconds,
         decoded_seconds=sum(stats["decoded_seconds"] for stats in done.values()),
-        cells={group.name: _totals(dataset, group) for group in groups},
+        cells={group.name: totals(dataset, group) for group in groups},
         shards_failed={job.shards[n]: reason for n, reason in tally.shards_failed.items()},
         interrupted=interrupted,
         failure_budget=job.recipe.run.failure_budget,
@@ -234,18 +235,3 @@ def _write_index(
         if held:
             index = {shard: held[shard] for shard in dataset.shards if shard in held}
             dataset.folder.write_json(group.path(SHARDS_FILE), index)
-
-
-def _totals(dataset: Dataset, group: ColumnGroup) -> dict[str, Any]:
-    fresh = ColumnGroup(dataset.folder, group.name)
-    held = [cells for shard in dataset.shards if (cells := fresh.cells(shard))]
-    classes: dict[str, int] = {}
-    for cells in held:
-        for name, number in cells.failed.items():
-            classes[name] = classes.get(name, 0) + number
-    return {
-        "success": sum(cells.success for cells in held),
-        "absent": sum(cells.absent for cells in held),
-        "failed": sum(classes.values()),
-        "error_classes": classes,
-    }

@@ -128,7 +128,7 @@ class TorchcodecReader:
                 device=device,
                 custom_frame_mappings=self._mappings(),
             )
-        except (RuntimeError, ValueError):  # of what PyAV can read
+        except (AssertionError, RuntimeError, ValueError):  # of what PyAV can read
             self._decoder = None
             return
         # It turns pictures upright (not all versions do on a GPU), and leaves pixels as stored.
@@ -169,8 +169,8 @@ class TorchcodecReader:
 
     def _right_ones(self, wanted: np.ndarray[Any, Any]) -> Iterator[tuple[int, Any]]:
         """The frames up to the first that torchcodec does not give, or gives at another time."""
-        base, seen = self._index.time_base, self._decoder.metadata
-        at_once = max(_BATCH_BYTES // (3 * seen.width * seen.height), 1)
+        base, context = self._index.time_base, self._pyav.stream.codec_context
+        at_once = max(_BATCH_BYTES // max(3 * context.width * context.height, 1), 1)
         for start in range(0, len(wanted), at_once):
             beat()
             numbers = wanted[start : start + at_once]

@@ -145,6 +145,13 @@ def test_what_is_no_media_fails_at_once(tmp_path):
         pass
 
 
+def test_a_codec_that_nobody_knows_is_no_bug(tmp_path):
+    path = video(tmp_path / "a.mkv")
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_NOBODY/KNOWS/"))
+    with pytest.raises(ProcessError, match="no frame and no sound"), MediaFile(path):
+        pass
+
+
 def test_wants_for_what_a_file_does_not_have_are_given_nothing(tmp_path):
     silent = video(tmp_path / "a.mp4")
     sound = make_audio(tmp_path / "a.m4a", seconds=1)

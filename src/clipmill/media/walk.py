@@ -40,7 +40,7 @@ def walk(
     add = {index: builder.add for index, builder in builders.items()}
     keep = {index: packets.append for index, packets in (kept or {}).items()}
     try:
-        for packet in container.demux(*streams):
+        for packet in container.demux(*streams) if streams else ():  # of none it would read all
             beat()
             if packet.size:
                 index = packet.stream_index

@@ -132,3 +132,22 @@ def test_sound_is_timed_from_the_first_frame(tmp_path):
     with MediaFile(path) as file:
         assert abs(file.sound.start_seconds) < Fraction(1, 1000)
         assert file.sound.end_seconds == pytest.approx(2, abs=0.1)
+
+
+def test_all_is_given_in_order_of_time_however_long_a_packet_is(tmp_path):
+    """One rate of a packet must not run ahead of another: clips end when a later piece comes."""
+    samples = (8000 * np.sin(np.arange(3 * 16_000) / 10)).astype(np.int16)[None]
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    spans = [Span.parse((start, start + 1)) for start in (1, 0, 2)]
+    wants = [Want(Audio(rate=rate), span) for rate in (None, 48_000) for span in spans]
+    with MediaFile(tmp_path / "a.mkv") as file:
+        pieces = list(file.decode(wants))
+    times = [piece.start_seconds for piece in pieces]
+    assert times == sorted(times)
+    heard = [sum(p.samples.shape[1] for p in pieces if p.want == n) for n in range(len(wants))]
+    assert heard == [16_000] * 3 + [48_000] * 3

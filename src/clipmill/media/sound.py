@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
+import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,6 +34,7 @@ _WARM_UP_SECONDS = 1
 _SEEK_SECONDS = 60
 # Channels mixed down are averaged, not added.
 _NO_LOUDER = {"rematrix_maxval": "1"}
+_ENDLESS = sys.maxsize
 _ALL = Span(Fraction(0), Fraction(MAX_SECONDS))
 
 
@@ -69,13 +74,23 @@ def decode_sound(
     begin = begin if _seek(container, stream, index, begin) else 0
     outputs = [_Output(index, request, part, begin) for request, part in _alike(wants).items()]
     frames = decoded_sound(container, stream)
+    # A packet may be long, and resamplers lag behind: what one gives early waits for the others.
+    waiting: list[tuple[Fraction, int, Sound]] = []
+    serial = itertools.count()
     for position, samples in placed_samples(frames, index, begin * index.rate):
         for output in outputs:
-            yield from output.take(samples)
+            for sound in output.take(samples):
+                heapq.heappush(waiting, (sound.start_seconds, next(serial), sound))
+        given = min(output.until_seconds for output in outputs)
+        while waiting and waiting[0][0] < given:
+            yield heapq.heappop(waiting)[2]
         if position >= end * index.rate:
             break
     for output in outputs:
-        yield from output.finish()
+        for sound in output.finish():
+            heapq.heappush(waiting, (sound.start_seconds, next(serial), sound))
+    while waiting:
+        yield heapq.heappop(waiting)[2]
 
 
 def _seek(container: Any, stream: Any, index: SoundIndex, begin: int) -> bool:
@@ -125,11 +140,18 @@ class _Output:
             )
         # Whole seconds are whole samples at any rate.
         self._position = begin * self._rate
-        self._wants = [(number, *self._samples_of(span)) for number, span in wants]
+        parts = ((*self._samples_of(span), number) for number, span in wants)
+        self._to_come = deque(sorted(parts))
+        self._here: list[tuple[int, int, int]] = []
 
-    def _samples_of(self, span: Span | None) -> tuple[int, int | None]:
+    @property
+    def until_seconds(self) -> Fraction:
+        """Up to when all of its sound was given, in exact seconds from time zero."""
+        return self._index.start_seconds + Fraction(self._position, self._rate)
+
+    def _samples_of(self, span: Span | None) -> tuple[int, int]:
         if span is None:
-            return 0, None
+            return 0, _ENDLESS
         start, end = (
             math.ceil((time - self._index.start_seconds) * self._rate)
             for time in (span.start, span.end)
@@ -154,10 +176,12 @@ class _Output:
     def _give(self, samples: Samples) -> Iterator[Sound]:
         first, count = self._position, samples.shape[1]
         self._position += count
-        for number, start, end in self._wants:
-            low = max(start - first, 0)
-            high = count if end is None else min(end - first, count)
+        while self._to_come and self._to_come[0][0] < self._position:
+            self._here.append(self._to_come.popleft())
+        for start, end, number in self._here:
+            low, high = max(start - first, 0), min(end - first, count)
             if low < high:
                 time = self._index.start_seconds + Fraction(first + low, self._rate)
                 heard = np.clip(samples[:, low:high], -1, 1)
                 yield Sound(number, time, np.repeat(heard, self._copies, axis=0))
+        self._here = [one for one in self._here if one[1] > self._position]

@@ -31,7 +31,6 @@ import pyarrow as pa
 from pathlib import Path
 
 import clipmill
-from clipmill.cli.main import app, guarded
 from clipmill.core.errors import ProcessError
 from clipmill.demo.media import read_frame_number
 from clipmill.steps.base import Annotate, InBatches, InStretches

@@ -61,7 +61,7 @@ def render_clips(
             mix_clips(clips, media, facts, edit, wanted["video"])
         roles = {role for clip in clips if not clip.has_failed for role in clip.roles}
         left = {role: extension for role, extension in wanted.items() if role in roles}
-        renderer = Renderer(media, facts, edit, left, stack)
+        renderer = Renderer(media, edit, left, stack)
         for clip in clips:
             renderer.begin(clip)
         _decode(media, clips)
@@ -72,8 +72,7 @@ class Renderer:
     """Tells of each clip of an open source what it wants to see and hear.
 
     Args:
-        media: the open source.
-        facts: what it is.
+        media: the open source, probed.
         edit: how clips are made.
         wanted: modalities, each with the extension wanted.
         stack: closes what is opened here.
@@ -85,14 +84,14 @@ class Renderer:
     def __init__(
         self,
         media: MediaFile,
-        facts: Probe,
         edit: Edit,
         wanted: Mapping[str, str],
         stack: ExitStack,
     ) -> None:
+        assert media.facts is not None
         self._media = media
         self._edit = edit
-        traits = traits_of(media, facts)
+        traits = traits_of(media, media.facts)
         looks = edit.crop == "letterbox" and media.frames is not None
         box = find_letterbox(media) if looks else None
         self.plans = plan_files(traits, edit, wanted, box)

@@ -24,7 +24,6 @@ from clipmill.media.clip_work import ClipWork
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.keep import Kept
 from clipmill.media.order import ClipOrder, Rendered
-from clipmill.media.probe import probe
 from clipmill.media.render import Renderer
 from clipmill.media.sound import Sound
 from clipmill.run.clips import Clip, Making, OnePass
@@ -61,10 +60,10 @@ def find_and_make(
         RunError: a step has a programming error, or could not be set up.
         UserError: a value of a condition cannot be worked out.
     """
-    with MediaFile(path) as media, ExitStack() as stack:
+    with MediaFile(path, probes=making is not None) as media, ExitStack() as stack:
         renderer = None
         if making is not None:
-            renderer = Renderer(media, probe(path), making.edit, making.wanted, stack)
+            renderer = Renderer(media, making.edit, making.wanted, stack)
         watch = Watch(options, media.frame_rate, holds_frame_of(media))
         judge = None if trial is None else Trial(trial, media)
         work = _Pass(media, watch, renderer, judge, keep_bytes)

@@ -37,6 +37,12 @@ def told(videos, tmp_path, **steps):
         ({"split": {}, "render": {"crop": "letterbox"}}, (0, (2, 2), 1)),
         ({"split": {}, "render": {"precision": "copy"}}, (0, (1, 1), 0)),
         ({"render": {"short_side": 64}}, (0, (1, 1), 1)),
+        ({"split": {}, "where": "clip_index = 0", "render": {}}, (0, (1, 2), 1)),
+        ({"split": {}, "annotate": "motion", "render": {}}, (0, (1, 3), 1)),
+        ({"split": {}, "annotate": "motion", "where": "motion.mean > 0"}, (0, (1, 2), 0)),
+        ({"split": {"fast": True}, "annotate": "motion", "render": {}}, (0, (2, 3), 1)),
+        ({"split": {}, "annotate": "packets", "render": {}}, (0, (3, 3), 1)),
+        ({"annotate": "motion", "where": "motion.mean > 0", "render": {}}, (0, (1, 2), 1)),
     ],
 )
 def test_what_each_source_costs(videos, tmp_path, steps, costs):

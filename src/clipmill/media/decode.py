@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from types import TracebackType
@@ -73,6 +73,16 @@ class Picture:
             ProcessError: the crop is not within the picture.
         """
         return self.look(self.request)
+
+    def as_shown(self, request: Frames | None = None) -> Picture:
+        """The same with nothing but ``frame``, to be kept without what came from the decoder.
+
+        Args:
+            request: how it should look. Default: as it does.
+        """
+        request = request or self.request
+        frame = self.look(request)
+        return replace(self, source=None, request=request, look=lambda _: frame)
 
     @property
     def pts_seconds(self) -> float:

@@ -92,7 +92,7 @@ class Kept:
         """Let go of what lies before a time, in seconds: nothing needs it any more."""
         for shown in self._shown.values():
             while shown and next(iter(shown.values())).seconds < before:
-                self._bytes -= _size(shown.pop(next(iter(shown))).frame)
+                self._bytes -= size_of(shown.pop(next(iter(shown))))
         for request, heard in self._heard.items():
             while heard and _end(heard[0], self._rates[request]) <= before:
                 self._bytes -= heard.popleft().samples.nbytes
@@ -132,11 +132,8 @@ class Kept:
 
     def _show(self, request: Frames, picture: Picture) -> None:
         """Keep a picture as clips show it, and let go of the one that came from the decoder."""
-        frame = picture.look(request)
-        self._shown[request][picture.number] = replace(
-            picture, source=None, request=request, look=lambda _: frame
-        )
-        self._bytes += _size(frame)
+        shown = self._shown[request][picture.number] = picture.as_shown(request)
+        self._bytes += size_of(shown)
 
     def _held_bytes(self) -> int:
         return len(self._held) * _size(self._held[0].source) if self._held else 0
@@ -153,6 +150,11 @@ class Kept:
                 self._deaf_until = max(self._deaf_until, last.start_seconds + _BLOCK_SECONDS)
             heard.clear()
         self._bytes = 0
+
+
+def size_of(piece: Picture | Sound) -> int:
+    """How much memory what is kept of a piece takes, in bytes."""
+    return _size(piece.frame) if isinstance(piece, Picture) else piece.samples.nbytes
 
 
 def _size(frame: Any) -> int:

@@ -15,7 +15,7 @@ from clipmill.formats.trainers.fit import clip_span
 from clipmill.io.stretch import Place, file_of
 from clipmill.media.pool import MediaPool
 from clipmill.run.clip_rows import ClipRows
-from clipmill.run.clips import Clip, Making, OnePass, SourceClips, fits_one_pass, sees_all
+from clipmill.run.clips import Clip, OnePass, SourceClips, making_of, sees_all
 from clipmill.run.recipe import Recipe
 from clipmill.run.source_checks import check_duration
 from clipmill.sources.samples import relative_place
@@ -183,16 +183,11 @@ class ClipFinder:
         self, path: Place, rows: ClipRows, split: SplitOptions, trial: TrialOrder | None
     ) -> OnePass | None:
         """Do all that one decode can do besides finding clips; None when it did nothing."""
-        edit, waits = self._recipe.render, self._judge is not None
-        told = trial.is_all if trial is not None else not waits
-        makes = edit is not None and told and fits_one_pass(edit)
-        if not makes and (trial is None or not trial.looks):
-            return None
-        making = None
         folder, name = file_of(path).parent, f"{file_of(path).name}.s{len(self._splits)}"
-        if edit is not None and makes:
-            wanted = dict(self._recipe.write.encode_formats)
-            making = Making(edit, wanted, folder, name, rows.lines)
+        told = self._judge is None if trial is None else trial.is_all
+        making = making_of(self._recipe, folder) if told else None
+        if making is None and (trial is None or not trial.looks):
+            return None
         try:
             one: OnePass = await self._pool.call(
                 "clipmill.run.one_pass:find_and_make",
@@ -200,6 +195,8 @@ class ClipFinder:
                 options=split,
                 trial=trial,
                 making=making,
+                name=name,
+                subtitles=rows.lines,
                 keep_bytes=int(self._recipe.run.scene_bytes),
             )
         except ProcessError as error:

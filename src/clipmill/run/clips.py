@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipmill.core.edit import Edit
 from clipmill.core.errors import ProcessError
@@ -13,9 +13,12 @@ from clipmill.core.outcome import Outcome
 from clipmill.core.sample import Subtitle
 from clipmill.core.seen import Cell
 from clipmill.core.time import Span
-from clipmill.media.order import Rendered
+from clipmill.media.order import ClipOrder, Rendered
 from clipmill.steps.split.options import SplitOptions
 from clipmill.steps.split.result import SplitResult
+
+if TYPE_CHECKING:
+    from clipmill.run.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Judged:
         row: what is known of it: the columns of its row.
         outcome: success, or why it is dropped.
         cells: what steps say of it, by their numbers.
+        order: how it is ordered from the renderer, where it may be made as it is judged.
+        made: its files, where they were made then, or why there are none.
     """
 
     key: str
@@ -111,25 +116,39 @@ class Judged:
     row: Mapping[str, Any]
     outcome: Outcome = field(default_factory=Outcome)
     cells: dict[int, Cell] = field(default_factory=dict)
+    order: ClipOrder | None = None
+    made: Rendered | ProcessError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How the clips of one source are made while they are found.
+    """How clips are made by the decode that finds or judges them.
 
     Args:
         edit: what becomes of their pictures and sound.
         wanted: ``video`` and ``audio``, each with the extension wanted.
         folder: where files are written.
-        name: what they are called, before the number of the clip.
-        subtitles: lines of the source, in all languages.
     """
 
     edit: Edit
     wanted: Mapping[str, str]
     folder: Path
-    name: str
-    subtitles: tuple[Subtitle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TriedClips:
+    """What became of clips that were judged and made at once.
+
+    Args:
+        cells: what steps said of each, by their numbers.
+        made: of each the files, or why there are none; None where it is dropped, or must be
+            rendered by another decode.
+        decoded_seconds: length of video decoded, in seconds.
+    """
+
+    cells: list[dict[int, Cell]]
+    made: list[Rendered | ProcessError | None]
+    decoded_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +176,16 @@ def fits_one_pass(edit: Edit) -> bool:
     """Whether clips are made of their own pictures and sound alone, as these come by."""
     edits_alone = edit.crop != "letterbox" and edit.images == "none"
     return edit.precision == "exact" and edits_alone
+
+
+def making_of(recipe: Recipe, folder: Path) -> Making | None:
+    """How clips are made by a decode that finds or judges them; None if they need one of their own.
+
+    Args:
+        recipe: what to make.
+        folder: where files are written.
+    """
+    edit = recipe.render
+    if edit is None or recipe.fit is not None or not fits_one_pass(edit):
+        return None
+    return Making(edit, dict(recipe.write.encode_formats), folder)

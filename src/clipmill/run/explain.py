@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ByteSize
 
 from clipmill.core.edit import Edit
+from clipmill.core.request import Frames
 from clipmill.core.words import counted
 from clipmill.io.folder import Folder
-from clipmill.run.clips import fits_one_pass, sees_all
+from clipmill.run.clips import making_of, sees_all
 from clipmill.run.input import open_input
 from clipmill.run.prepare import check_columns, check_conditions, check_recipe
 from clipmill.run.recipe import Recipe
@@ -134,31 +135,43 @@ def _decodes(recipe: Recipe) -> tuple[tuple[int, int], str]:
     looks = split is not None and split.looks
     encodes = edit is not None and edit.precision != "copy"
     most = looks + bool(recipe.annotate) + encodes
-    if not (split is not None and sees_all(split) and _can_all_be_kept(recipe)):
-        least = most - bool(encodes and recipe.where)
-    elif edit is not None and encodes and not fits_one_pass(edit):
-        least = 1 + (not recipe.where)
+    kept, joins = _joined(recipe)
+    kept = kept and split is not None and sees_all(split)
+    seen = 1 if kept else looks + bool(recipe.annotate)
+    if making_of(recipe, Path()) is not None and (kept or joins):
+        least = seen
     else:
-        least = 1
-        if most > 1:
-            room = ByteSize(recipe.run.scene_bytes).human_readable(decimal=True)
-            return (1, most), (
-                f"Scenes whose pictures take more than {room} until their end is found "
-                "(--scene-bytes) are decoded again."
-            )
-    dropping = "What no condition drops is decoded once more, to be encoded."
-    return (least, most), dropping if least < most else ""
+        least = seen + (encodes and not recipe.where)
+        if encodes and recipe.where:
+            return (least, most), "What no condition drops is decoded once more, to be encoded."
+    if least == most:
+        return (least, most), ""
+    room = ByteSize(recipe.run.scene_bytes).human_readable(decimal=True)
+    return (least, most), (
+        f"Clips whose pictures take more than {room} until they can be made (--scene-bytes) are "
+        "decoded again."
+    )
 
 
-def _can_all_be_kept(recipe: Recipe) -> bool:
-    """Whether what all steps want of a clip can be kept while its end is looked for."""
+def _joined(recipe: Recipe) -> tuple[bool, bool]:
+    """Whether steps can do with what is kept of a clip, and whether clips can be made as they look.
+
+    Returns:
+        whether what all of them want can be kept while a clip's end is looked for; and whether
+        they look at pictures, all of them beside the decoder.
+    """
     if not recipe.annotate:
-        return True
-    from clipmill.run.trial import can_be_kept
+        return True, False
+    from clipmill.run.trial import can_be_kept, can_share
     from clipmill.steps.load import made_steps
 
     steps = made_steps(recipe.annotate, recipe.modules)
-    return all(can_be_kept(step, recipe.run.decoder) for step in steps)
+    decoder = recipe.run.decoder
+    sees = any(isinstance(step.wants, Frames) for step in steps)
+    return (
+        all(can_be_kept(step, decoder) for step in steps),
+        sees and all(can_share(step, decoder) for step in steps),
+    )
 
 
 def _first_place(source: Source) -> dict[str, Any] | None:

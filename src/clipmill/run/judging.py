@@ -9,15 +9,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from clipmill.core.errors import ProcessError, RecipeError
+from clipmill.core.request import Frames
 from clipmill.dataset.expression import Expression, parse_condition
 from clipmill.io.stretch import Place
 from clipmill.media.pool import MediaPool
 from clipmill.run.clip_rows import ClipRows
-from clipmill.run.clips import Judged
+from clipmill.run.clips import Judged, Making, TriedClips
 from clipmill.run.recipe import Recipe
 from clipmill.run.rows import table_schema
 from clipmill.run.step_crew import StepCrew
-from clipmill.run.trial import TrialOrder, can_be_kept
+from clipmill.run.trial import TrialOrder, can_be_kept, can_share
 from clipmill.run.verdicts import Tier, Verdicts
 from clipmill.steps.base import Annotate
 from clipmill.steps.judge import failed
@@ -57,13 +58,19 @@ class Judge:
         self._steps = [make_step(order) for order in orders]
         self._orders = tuple(orders)
         self._crew = StepCrew(orders, self._steps, recipe.run.sample_timeout_seconds)
+        self._keep_bytes = int(recipe.run.scene_bytes)
         schema = _with_steps(schema, self._steps)
         self._verdicts = Verdicts(tuple(step.name for step in self._steps), schema)
         parts = [part for text in recipe.where for part in parse_condition(text, schema).parts]
         self._tiers = self._in_tiers(parts)
 
     async def judge(
-        self, pool: MediaPool, path: Place, samples: Sequence[Judged], scratch: Path
+        self,
+        pool: MediaPool,
+        path: Place,
+        samples: Sequence[Judged],
+        scratch: Path,
+        making: Making | None = None,
     ) -> float:
         """Let steps see the samples of one source, and drop those that conditions do not hold for.
 
@@ -72,6 +79,7 @@ class Judge:
             path: the source.
             samples: what became of each is written into it.
             scratch: folder for work in hand.
+            making: how samples with an order are made by the decode that judges them.
 
         Returns:
             Length of video decoded, in seconds.
@@ -81,7 +89,8 @@ class Judge:
             left = [one for one in samples if one.outcome.status == "success"]
             unseen = [one for one in left if not one.cells.keys() >= set(tier.steps)]
             if unseen:
-                decoded += await self._look(pool, path, unseen, tier.steps)
+                last = tier is self._tiers[-1]
+                decoded += await self._look(pool, path, unseen, tier, making if last else None)
             self._verdicts.drop(left, tier.conditions, scratch)
         return decoded
 
@@ -124,23 +133,41 @@ class Judge:
         for level in range(4):
             steps += tuple(number for number in rank if rank[number] == level)
             told = tuple(part for part, need in zip(parts, needed, strict=True) if need == level)
-            if told or level == 3:  # without a condition in between, one decode does for both
+            # Without a condition in between, one decode does for both.
+            if told or (level == 3 and steps):
                 tiers.append(Tier(steps, told))
                 steps = ()
         return tiers
 
     async def _look(
-        self, pool: MediaPool, path: Place, samples: Sequence[Judged], steps: tuple[int, ...]
+        self,
+        pool: MediaPool,
+        path: Place,
+        samples: Sequence[Judged],
+        tier: Tier,
+        making: Making | None,
     ) -> float:
-        looks = any(self._steps[number].wants for number in steps)
-        reads = {name for number in steps for name in self._steps[number].reads}
+        """Let the steps of a tier see samples; the length of video decoded for it."""
+        steps = [self._steps[number] for number in tier.steps]
+        looks = any(step.wants for step in steps)
+        reads = {name for step in steps for name in step.reads}
         showings = [
-            Showing(one.key, one.span, {name: one.row.get(name) for name in reads}, steps)
+            Showing(one.key, one.span, {name: one.row.get(name) for name in reads}, tier.steps)
             for one in samples
         ]
+        # What is decoded for the steps is the better part of what files are made of.
+        sees = any(isinstance(step.wants, Frames) for step in steps)
+        shares = sees and all(
+            can_share(self._steps[number], self._orders[number].decoder) for number in tier.steps
+        )
         decoded = 0.0
         for part in self._crew.in_parts(showings):
             mine = samples[part.start : part.stop]
+            if making is not None and shares and all(one.order for one in mine):
+                seconds = await self._try_and_make(pool, path, mine, tier, making)
+                if seconds is not None:
+                    decoded += seconds
+                    continue
             try:
                 cells, seconds = await self._crew.look(
                     pool, path if looks else None, showings[part.start : part.stop]
@@ -150,8 +177,39 @@ class Judge:
                 seconds = 0.0
             decoded += seconds
             for sample, said in zip(mine, cells, strict=True):
-                sample.cells.update(zip(steps, said, strict=True))
+                sample.cells.update(zip(tier.steps, said, strict=True))
         return decoded
+
+    async def _try_and_make(
+        self,
+        pool: MediaPool,
+        path: Place,
+        samples: Sequence[Judged],
+        tier: Tier,
+        making: Making,
+    ) -> float | None:
+        """Judge and make samples by one decode; None when that came to nothing."""
+        try:
+            tried: TriedClips = await pool.call(
+                "clipmill.run.judged_clips:judge_and_render",
+                path=path,
+                samples=samples,
+                orders=self._orders,
+                tier=tier,
+                verdicts=self._verdicts,
+                making=making,
+                keep_bytes=self._keep_bytes,
+            )
+        except ProcessError:
+            # Of the file, of a step or of what is to be made: seen where each has its turn.
+            for sample in samples:
+                assert sample.order is not None
+                for left in making.folder.glob(f"{sample.order.name}.*"):
+                    left.unlink()
+            return None
+        for sample, cells, made in zip(samples, tried.cells, tried.made, strict=True):
+            sample.cells, sample.made = cells, made
+        return tried.decoded_seconds
 
 
 def judged_schema(inputs: pa.Schema, recipe: Recipe) -> pa.Schema:

@@ -17,6 +17,7 @@ from typing import Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
+from clipmill.core.sample import Subtitle
 from clipmill.core.time import Span
 from clipmill.io.stretch import Place
 from clipmill.media.choose import exact
@@ -43,6 +44,8 @@ def find_and_make(
     *,
     trial: TrialOrder | None,
     making: Making | None,
+    name: str,
+    subtitles: tuple[Subtitle, ...],
     keep_bytes: int,
 ) -> OnePass:
     """Find the clips of a source, judge and make them, in one decode as far as that can be.
@@ -52,6 +55,8 @@ def find_and_make(
         options: what to split by, and the rules.
         trial: what clips are judged by; None for no judgement.
         making: how those that pass are made; None to make none.
+        name: what files are called, before the number of the clip.
+        subtitles: lines of the source, in all languages.
         keep_bytes: how much of pictures and sound may be kept in memory.
 
     Raises:
@@ -74,7 +79,7 @@ def find_and_make(
             clip = Clip(len(clips), span)
             clips.append(clip)
             if work.passes(clip) and making is not None:
-                order = ClipOrder(f"{making.name}-{clip.index}", span, making.subtitles)
+                order = ClipOrder(f"{name}-{clip.index}", span, subtitles)
                 clip.made = work.render(ClipWork(order, making.folder))
         spans = [FoundClip(clip.span) for clip in clips]
         found = SplitResult(spans, watch.cuts, end, media.decoded_seconds)

@@ -15,13 +15,14 @@ from clipmill.core.sample import Sample, refuse_changed
 from clipmill.fetch.base import Fetched, FetchRequest
 from clipmill.fetch.failures import failure
 from clipmill.io.stretch import Place, file_of
+from clipmill.media.order import ClipOrder
 from clipmill.run.budget import Holding
 from clipmill.run.carried_copies import CarriedCopies
 from clipmill.run.carry import Carried
 from clipmill.run.clip_finder import ClipFinder
 from clipmill.run.clip_maker import ClipMaker
 from clipmill.run.clip_rows import ClipRows
-from clipmill.run.clips import Judged, MemberFile
+from clipmill.run.clips import Clip, Judged, MemberFile, making_of
 from clipmill.run.result_rows import json_row, result_row
 from clipmill.run.rows import fetch_row
 from clipmill.run.source_checks import check_duration
@@ -225,17 +226,23 @@ class SourceWork:
         self, judge: Judge, path: Place, worked: Worked, rows: Mapping[str, ClipRows]
     ) -> None:
         """Let steps see the clips of the source, and drop those that a condition is against."""
-        clips = {}
+        clips: dict[str, Clip] = {}
         for sample in self._samples:
+            known = rows[sample.key]
             for clip in worked.clips[sample.key].clips:
                 if clip.outcome.status == "success":
-                    judged = rows[sample.key].judged(clip)
+                    judged = known.judged(clip)
+                    if clip.span is not None:
+                        name = f"{file_of(path).name}.j{len(clips)}"
+                        judged.order = ClipOrder(name, clip.span, known.lines)
                     worked.judged[judged.key] = judged
                     clips[judged.key] = clip
-        bench, judged_ones = self._bench, list(worked.judged.values())
-        seconds = await judge.judge(bench.pool, path, judged_ones, bench.files.folder)
+        bench, tried = self._bench, list(worked.judged.values())
+        making = making_of(bench.recipe, file_of(path).parent)
+        seconds = await judge.judge(bench.pool, path, tried, bench.files.folder, making)
         for key, clip in clips.items():
-            clip.outcome = worked.judged[key].outcome
+            judged = worked.judged[key]
+            clip.outcome, clip.made = judged.outcome, clip.made or judged.made
         if self._samples:
             worked.clips[self._samples[0].key].decoded_seconds += seconds
 
@@ -245,8 +252,8 @@ class SourceWork:
             row = result_row(sample, worked)
             known = json_row(sample, row, has_captions=sample.caption is not None)
             worked.judged[sample.key] = Judged(sample.key, None, known)
-        bench, judged_ones = self._bench, list(worked.judged.values())
-        await judge.judge(bench.pool, path, judged_ones, bench.files.folder)
+        bench, tried = self._bench, list(worked.judged.values())
+        await judge.judge(bench.pool, path, tried, bench.files.folder)
 
 
 def _partial_fetch(error: SampleError) -> dict[str, Any]:

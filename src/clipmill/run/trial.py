@@ -48,20 +48,30 @@ class TrialOrder:
     scratch: Path
 
 
+def can_share(step: Annotate, decoder: DecoderName) -> bool:
+    """Whether a step can be shown its samples by the decode that finds clips or makes their files.
+
+    Args:
+        step: with its settings.
+        decoder: of the pictures that it is to see; where clips are found and made, PyAV decodes.
+    """
+    return not isinstance(step, InBatches) and sees_by(step, decoder) == "pyav"
+
+
 def can_be_kept(step: Annotate, decoder: DecoderName) -> bool:
     """Whether what a step wants of a clip can be kept while the clip's end is not known.
 
     Args:
         step: with its settings.
-        decoder: of the pictures that it is to see; where clips are found, PyAV decodes.
+        decoder: of the pictures that it is to see.
     """
-    if isinstance(step, InBatches) or sees_by(step, decoder) != "pyav":
-        return False
     wants = step.wants
     if isinstance(wants, Frames):
         # A count needs the end; what may be left undecoded is another frame in another decode.
-        return wants.count is None and not wants.nearest and wants.loop_filter
-    return wants is None or isinstance(wants, Audio)
+        fits = wants.count is None and not wants.nearest and wants.loop_filter
+    else:
+        fits = wants is None or isinstance(wants, Audio)
+    return fits and can_share(step, decoder)
 
 
 class Trial:
@@ -119,9 +129,7 @@ class Trial:
 
     def _cell(self, number: int, judged: Judged, kept: Kept) -> Cell | None:
         """What a step says of a clip; None when something of it was not kept."""
-        step = self._steps[number]
-        row = {name: judged.row.get(name) for name in step.reads}
-        look = Look(Showing(judged.key, judged.span, row, (number,)), step)
+        look = look_of(judged, number, self._steps[number])
         if look.begin(self._media, self._end) and look.want is not None:
             want = look.want
             pieces: Iterable[Picture | Sound] | None = (
@@ -131,6 +139,23 @@ class Trial:
                 return None
             for piece in pieces:
                 look.take(piece)
-        cell = look.ending()
-        assert isinstance(cell, Cell)  # none of them is InBatches
-        return cell
+        return cell_of(look)
+
+
+def look_of(sample: Judged, number: int, step: Annotate) -> Look:
+    """What a step sees of a sample.
+
+    Args:
+        sample: the sample.
+        number: of the step.
+        step: set up.
+    """
+    row = {name: sample.row.get(name) for name in step.reads}
+    return Look(Showing(sample.key, sample.span, row, (number,)), step)
+
+
+def cell_of(look: Look) -> Cell:
+    """What a step that is not InBatches says, now that all has come that it wants."""
+    cell = look.ending()
+    assert isinstance(cell, Cell)
+    return cell

@@ -67,20 +67,34 @@ def observe(
 
 def _show(media: MediaFile, looks: Sequence[Look]) -> None:
     """Give every look its pieces in order of time, and end each as soon as its span is over."""
-    end = duration_of(media)
-    begun = [look for look in looks if look.begin(media, end)]
-    eager = [look for look in begun if look.want is not None]
-    unseen = [look for look in begun if look.want is None]
+    eager = begin(media, looks)
     under_way = [(look.span.end, number) for number, look in enumerate(eager)]
     heapq.heapify(under_way)
     try:
-        for number, packet in media.coded([look.span for look in unseen]) if unseen else ():
-            unseen[number].take(packet)
         for piece in media.decode([look.want for look in eager if look.want]):
             time = piece.seconds if isinstance(piece, Picture) else piece.start_seconds
             while under_way and under_way[0][0] <= time:
                 eager[heapq.heappop(under_way)[1]].finish()
             eager[piece.want].take(piece)
     except ProcessError as error:
+        for look in eager:
+            look.fail(error)
+
+
+def begin(media: MediaFile, looks: Sequence[Look]) -> list[Look]:
+    """Begin looks, and show those that take packets theirs; gives those that wait for a decode.
+
+    Args:
+        media: the open source.
+        looks: of its samples.
+    """
+    end = duration_of(media)
+    begun = [look for look in looks if look.begin(media, end)]
+    unseen = [look for look in begun if look.want is None]
+    try:
+        for number, packet in media.coded([look.span for look in unseen]) if unseen else ():
+            unseen[number].take(packet)
+    except ProcessError as error:
         for look in begun:
             look.fail(error)
+    return [look for look in begun if look.want is not None]

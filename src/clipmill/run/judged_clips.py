@@ -21,7 +21,6 @@ from clipmill.io.stretch import Place
 from clipmill.media.clip_work import ClipWork
 from clipmill.media.decode import MediaFile, Picture
 from clipmill.media.keep import size_of
-from clipmill.media.probe import probe
 from clipmill.media.render import Renderer
 from clipmill.media.sound import Sound
 from clipmill.run.clips import Judged, Making, TriedClips
@@ -60,8 +59,8 @@ def judge_and_render(
         UserError: a value of a condition cannot be worked out.
     """
     steps = {number: ready_step(orders[number]) for number in tier.steps}
-    with MediaFile(path) as media, ExitStack() as stack:
-        renderer = Renderer(media, probe(path), making.edit, making.wanted, stack)
+    with MediaFile(path, probes=True) as media, ExitStack() as stack:
+        renderer = Renderer(media, making.edit, making.wanted, stack)
         room = _Room(keep_bytes)
         clips = [_Clip(one, steps, renderer, making.folder, room) for one in samples]
 

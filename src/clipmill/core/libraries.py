@@ -29,8 +29,11 @@ class _NoPandas:
 def keep_pandas_out() -> None:
     """Make pyarrow do without pandas, which it otherwise loads with its first array if it is there.
 
-    That is a fifth of a second and tens of megabytes for nothing. Steps may still load pandas.
+    That is a fifth of a second and tens of megabytes for nothing. Steps may still load pandas, and
+    where one has, it stays.
     """
+    if "pandas" in sys.modules:
+        return
     import pyarrow as pa
 
     sys.meta_path.insert(0, _NoPandas)

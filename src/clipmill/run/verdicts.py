@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from clipmill.core.libraries import keep_pandas_out
 from clipmill.core.outcome import Outcome
 from clipmill.dataset.evaluate import Evaluator
 from clipmill.dataset.expression import Expression
@@ -56,9 +57,10 @@ class Verdicts:
         """
         if not samples or not conditions:
             return
+        evaluator = _evaluator(scratch)
         table = pa.Table.from_pylist(list(map(self._row, samples)), schema=self.schema)
         for condition in conditions:
-            told = _evaluator(scratch).evaluate(condition, table)
+            told = evaluator.evaluate(condition, table)
             for sample, holds in zip(samples, told, strict=True):
                 if not holds and sample.outcome.status == "success":
                     sample.outcome = self._reason(sample, condition, known=holds is not None)
@@ -85,4 +87,5 @@ class Verdicts:
 @lru_cache(1)
 def _evaluator(scratch: Path) -> Evaluator:
     """The one of this process, made when a condition is first told."""
+    keep_pandas_out()
     return Evaluator(scratch)

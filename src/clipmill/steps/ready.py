@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clipmill.core.errors import ClipmillError
+from clipmill.core.libraries import keep_pandas_out
 from clipmill.media import whereabouts
 from clipmill.media.pulse import unhurried
 from clipmill.steps.base import Annotate
@@ -22,6 +23,7 @@ def ready_step(order: StepOrder) -> Annotate:
     if known not in _READY:
         with unhurried():
             step = make_step(order)
+            keep_pandas_out()
             whereabouts.begin(step.name)
             try:
                 step.setup()

@@ -133,8 +133,10 @@ def measure(command: list[str], folder: Path, limit: float) -> Usage:
     sender.close()
     try:
         usage: Usage = receiver.recv()
-    finally:
+    except BaseException:
         process.terminate()
+        raise
+    finally:
         process.join()
     if usage.status != 0 or usage.left_behind:
         tail = (folder / "log").read_text(errors="replace")[-3000:]

@@ -72,6 +72,16 @@ def test_what_is_said_of_its_pictures_is_a_group_of_its_own(raw, module):
     assert any(row["is_loaded"] for row in said["torchcodec"])
 
 
+def test_it_decodes_for_steps_that_want_rgb_beside_others(raw, module):
+    said = []
+    for steps in (["colours"], ["colours", "motion"]):
+        how = {"modules": [module], "decoder": "torchcodec", "force": True, "quiet": True}
+        raw.annotate(*steps, **how, **ALONE)
+        said.append(newest_groups(raw.folder)["colours"].shard_table("00000").to_pylist())
+    assert said[1][0]["is_loaded"]
+    assert [row["mean"] for row in said[1]] == [row["mean"] for row in said[0]]
+
+
 def test_recipes_choose_it_too(raw, module, tmp_path):
     recipe = {
         "source": {"path": raw.folder.url},

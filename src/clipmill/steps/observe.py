@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipmill.core.errors import ProcessError
+from clipmill.core.request import DecoderName, Frames
 from clipmill.core.seen import Cell, Seen
 from clipmill.io.stretch import Place
 from clipmill.media.decode import MediaFile, Picture
@@ -60,24 +61,40 @@ def observe(
     decoded = 0.0
     if path is not None:
         with MediaFile(path, decoder=orders[0].decoder) as media:
-            _show(media, [look for row in looks for look in row])
+            eager = begin(media, [look for row in looks for look in row])
+            for part in _decodes(eager, orders[0].decoder):
+                _show(media, part)
             decoded = float(media.decoded_seconds)
     return Observed([[look.ending() for look in row] for row in looks], decoded)
 
 
+def _decodes(looks: Sequence[Look], decoder: DecoderName) -> list[list[Look]]:
+    """Looks in parts that share a decode; what sees RGB alone is not decoded for others besides.
+
+    Otherwise the decoder would be that of all of them, and not the one that was asked for.
+    """
+    if decoder == "pyav":
+        return [list(looks)]
+    parts: dict[bool, list[Look]] = {}
+    for look in looks:
+        request = look.want and look.want.request
+        is_for_it = isinstance(request, Frames) and request.is_for_any_decoder
+        parts.setdefault(is_for_it, []).append(look)
+    return list(parts.values())
+
+
 def _show(media: MediaFile, looks: Sequence[Look]) -> None:
     """Give every look its pieces in order of time, and end each as soon as its span is over."""
-    eager = begin(media, looks)
-    under_way = [(look.span.end, number) for number, look in enumerate(eager)]
+    under_way = [(look.span.end, number) for number, look in enumerate(looks)]
     heapq.heapify(under_way)
     try:
-        for piece in media.decode([look.want for look in eager if look.want]):
+        for piece in media.decode([look.want for look in looks if look.want]):
             time = piece.seconds if isinstance(piece, Picture) else piece.start_seconds
             while under_way and under_way[0][0] <= time:
-                eager[heapq.heappop(under_way)[1]].finish()
-            eager[piece.want].take(piece)
+                looks[heapq.heappop(under_way)[1]].finish()
+            looks[piece.want].take(piece)
     except ProcessError as error:
-        for look in eager:
+        for look in looks:
             look.fail(error)
 
 

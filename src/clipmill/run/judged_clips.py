@@ -160,9 +160,10 @@ def _show(media: MediaFile, clips: Sequence[_Clip], judge: Callable[[_Clip], Non
     """Give everyone what they want in order of time, and judge each clip when it is over."""
     takers: list[tuple[Want, Callable[[Picture | Sound], None]]] = []
     ends: list[tuple[Fraction, int]] = []
+    waiting = set(begin(media, [look for clip in clips for look in clip.looks.values()]))
     for number, clip in enumerate(clips):
-        waiting = begin(media, list(clip.looks.values()))
-        mine = [(look.want, look.take) for look in waiting if look.want]
+        looks = [look for look in clip.looks.values() if look in waiting]
+        mine = [(look.want, look.take) for look in looks if look.want]
         mine += [(want, partial(clip.keep, n)) for n, want in enumerate(clip.work.wants)]
         takers += mine
         spans = [want.span for want, _ in mine if want.span]

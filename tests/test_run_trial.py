@@ -164,6 +164,17 @@ def test_what_does_not_fit_in_memory_is_decoded_again_to_the_same_end(judged, vi
     assert max(decodes(small)) > 1.5
 
 
+def test_no_sound_is_lost_where_a_packet_of_it_outlasts_what_is_kept(videos, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mkv").hardlink_to(videos / "a.mkv")  # its sound is one packet
+    (tmp_path / "steps.py").hardlink_to(videos.parent / "steps.py")
+    steps = {"split": {"max_seconds": 1}}, {"annotate": ["heard"]}, {"render": EDIT}
+    small = run(tmp_path / "videos", tmp_path / "out", *steps, run={"scene_bytes": 200_000})
+    counts = small.table(["heard.count"]).column(0).to_pylist()
+    assert sum(count or 0 for count in counts) == 16_000 * sum(LENGTHS) / 25
+    assert decodes(small)[0] > 1
+
+
 def test_conditions_on_the_clip_alone_need_no_decode_of_their_own(videos, tmp_path):
     steps = {"split": {}}, {"where": "span.end_seconds <= 3"}, {"render": EDIT}
     data = run(videos, tmp_path / "out", *steps)

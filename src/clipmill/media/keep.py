@@ -17,8 +17,6 @@ from clipmill.media.frame_index import FrameIndex
 from clipmill.media.sound import Sound
 
 _AHEAD_SECONDS = 60
-_BLOCK_SECONDS = 2
-"""No piece of sound is longer."""
 
 
 class Kept:
@@ -144,10 +142,9 @@ class Kept:
         self._held.clear()
         for shown in self._shown.values():
             shown.clear()
-        for heard in self._heard.values():
+        for request, heard in self._heard.items():
             if heard:
-                last = heard.pop()
-                self._deaf_until = max(self._deaf_until, last.start_seconds + _BLOCK_SECONDS)
+                self._deaf_until = max(self._deaf_until, _end(heard[-1], self._rates[request]))
             heard.clear()
         self._bytes = 0
 

@@ -182,6 +182,16 @@ def test_conditions_on_the_clip_alone_need_no_decode_of_their_own(videos, tmp_pa
     assert data.table(["status"]).column(0).to_pylist().count("dropped") == 2
 
 
+def test_a_source_that_no_file_can_be_made_of_fails_where_one_is_to_be_made(videos, tmp_path):
+    def made(where: str) -> list[tuple[str, str]]:
+        steps = {"split": {}}, {"where": where}, {"render": {"crop": "0:0:4000:4000"}}
+        data = run(videos, tmp_path / where, *steps)
+        return [(row["status"], row["error_class"]) for row in data.table().to_pylist()]
+
+    assert set(made("clip_index < 0")) == {("dropped", "where")}
+    assert set(made("clip_index >= 0")) == {("failed_to_process", "crop_outside")}
+
+
 def test_virtual_clips_are_judged_by_the_decode_that_finds_them(videos, tmp_path):
     data = run(videos, tmp_path / "out", {"split": {}}, {"annotate": OWN}, {"where": WHERE})
     assert decodes(data) == pytest.approx([1, 1], abs=0.02)

@@ -66,9 +66,12 @@ def find_and_make(
         UserError: a value of a condition cannot be worked out.
     """
     with MediaFile(path, probes=making is not None) as media, ExitStack() as stack:
-        renderer = None
+        renderer, unmade = None, None
         if making is not None:
-            renderer = Renderer(media, making.edit, making.wanted, stack)
+            try:
+                renderer = Renderer(media, making.edit, making.wanted, stack)
+            except ProcessError as error:
+                unmade = error  # which counts for nothing where all clips are dropped
         watch = Watch(options, media.frame_rate, holds_frame_of(media))
         judge = None if trial is None else Trial(trial, media)
         work = _Pass(media, watch, renderer, judge, keep_bytes)
@@ -79,6 +82,8 @@ def find_and_make(
             clip = Clip(len(clips), span)
             clips.append(clip)
             if work.passes(clip) and making is not None:
+                if unmade is not None:
+                    raise unmade
                 order = ClipOrder(f"{name}-{clip.index}", span, subtitles)
                 clip.made = work.render(ClipWork(order, making.folder))
         spans = [FoundClip(clip.span) for clip in clips]

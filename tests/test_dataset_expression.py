@@ -128,6 +128,12 @@ def test_names_and_texts_of_any_alphabet_are_found(evaluate):
         ),
         ("probe.width not in (1, 'x')", ["'x' is compared", f"\n{' ' * 25}^^^"]),
         ("false and motion.mean between '0.5' and 'b'", ["'b' is compared", "^^^"]),
+        (
+            "key = 'é' and caption = 3",
+            ["3 is compared with caption, which is text. Put it in quotes, '3', or write try_"],
+        ),
+        ("caption not in ('a', 2)", ["2 is compared with caption", f"\n{' ' * 23}^\n"]),
+        ("lower(caption) = probe.width", ["which is text. Write try_cast(lower(caption) AS BIG"]),
         ("abs(picture) > 1", ["'abs(a struct)'. Name one of its fields: black_share."]),
         ("", ["empty"]),
         ("count(*) > 1", ["aggregates"]),

@@ -175,6 +175,14 @@ def test_no_sound_is_lost_where_a_packet_of_it_outlasts_what_is_kept(videos, tmp
     assert decodes(small)[0] > 1
 
 
+def test_what_is_trimmed_off_is_not_kept(videos, tmp_path):
+    trims = {"trim_start_seconds": 0.5, "trim_end_seconds": 0.1}
+    data = run(videos, tmp_path / "out", {"split": trims}, {"annotate": OWN}, {"render": EDIT})
+    assert decodes(data) == pytest.approx([1, 1], abs=0.02)
+    starts = [row["span"]["start_seconds"] for row in data.table(["span"]).to_pylist()]
+    assert starts == [0.5, 1.7, 3.5, 4.3, 0.5]
+
+
 def test_conditions_on_the_clip_alone_need_no_decode_of_their_own(videos, tmp_path):
     steps = {"split": {}}, {"where": "span.end_seconds <= 3"}, {"render": EDIT}
     data = run(videos, tmp_path / "out", *steps)

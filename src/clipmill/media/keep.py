@@ -53,7 +53,7 @@ class Kept:
         self._heard: dict[Audio, deque[Sound]] = {sound: deque() for sound in self.sounds}
         self._bytes = 0
         self._start = Fraction(0)
-        self._wanted: dict[Frames, set[int]] = {}
+        self._wanted: dict[Frames, set[int]] = {one: set() for one in self._requests}
         self._wanted_until = Fraction(0)
         self._blind = False
         self._deaf_until = Fraction(0)
@@ -76,6 +76,7 @@ class Kept:
         """
         if start is not self._start and start != self._start:
             self._start, self._blind, self._wanted_until = start, False, start
+            self._wanted = {one: set() for one in self._requests}
         if not self._blind:
             self._choose(until)
         while self._held and self._held[0].seconds < until:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 
@@ -18,11 +19,14 @@ from clipmill.core.time import Span
 from clipmill.demo.media import make_audio, make_video
 from clipmill.media.check import Promise, check_file
 from clipmill.media.clip_plan import plan_files
+from clipmill.media.clip_work import ClipWork
 from clipmill.media.clip_writer import ClipWriter
 from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.order import ClipOrder
 from clipmill.media.probe import probe
+from clipmill.media.pulse import beats
 from clipmill.media.remux import remux
-from clipmill.media.render import traits_of
+from clipmill.media.render import Renderer, traits_of
 from media_clips import frames, numbers, render, sound, sound_offset
 
 
@@ -162,6 +166,19 @@ def test_pictures_and_sound_may_come_in_any_order(tmp_path):
                     writer.sound(piece)
             made = writer.finish(span.end)
             assert made.file.sha256 == clip.members["mp4"].sha256
+
+
+def test_a_clip_that_takes_long_to_encode_does_not_pass_for_a_hang(tmp_path):
+    source = make_video(tmp_path / "a.mp4", seconds=1, audio=None)
+    with MediaFile(source, probes=True) as media, ExitStack() as stack:
+        clip = ClipWork(ClipOrder("clip", Span(Fraction(0), Fraction(1)), ()), tmp_path)
+        Renderer(media, Edit(), {"video": "mp4"}, stack).begin(clip)
+        pictures = list(media.decode(clip.wants))
+        before = beats()
+        for picture in pictures[:-1]:
+            clip.take(0, picture)
+        assert beats() - before == len(pictures) - 1 > 0
+        clip.abandon()
 
 
 def test_a_writer_that_is_given_up_leaves_nothing(tmp_path):

@@ -13,6 +13,7 @@ from clipmill.media.clip_writer import MadeFile
 from clipmill.media.decode import Picture
 from clipmill.media.facts import PreparedFile
 from clipmill.media.order import ClipOrder, Rendered
+from clipmill.media.pulse import beat
 from clipmill.media.sound import Sound
 
 
@@ -102,6 +103,7 @@ class ClipWork:
         """
         if self._error:
             return
+        beat()  # what was kept of a clip is encoded all at once, without a decode to tell of
         part = self._takers[want]
         try:
             part.take(piece)

@@ -12,7 +12,7 @@ from clipmill.cli import steps
 from clipmill.core import registry
 from clipmill.core.errors import RecipeError
 from clipmill.core.request import Audio, Packets
-from clipmill.core.seen import Cell
+from clipmill.core.seen import Cell, Seen
 from clipmill.demo.media import make_video
 from clipmill.steps.base import InBatches, InStretches
 from clipmill.steps.describe import describe_step
@@ -148,6 +148,25 @@ def test_a_step_with_a_required_setting_is_listed_and_says_so(tmp_path, capsys):
     assert "columns: as its settings say" in told
     with pytest.raises(RecipeError, match="step 'needy': size: must be given"):
         make_step(StepOrder("needy", {}, str(path)))
+
+
+def test_a_parameter_without_a_default_is_a_setting_that_must_be_given(tmp_path, capsys):
+    path = tmp_path / "named.py"
+    path.write_text(
+        "import clipmill\n"
+        "@clipmill.step(columns={'n': 'int64'})\n"
+        "def named(seen, word: str, times: int = 2):\n"
+        "    return len(word * times)\n"
+    )
+    steps.command(modules=[str(path)])
+    assert "needs the setting word\n" in capsys.readouterr().out
+    step = make_step(StepOrder("named", {"word": "abc"}, str(path)))
+    assert step.annotate([Seen(key="0", duration_seconds=1.0)]) == [{"n": 6}]
+    with pytest.raises(RecipeError, match="step 'named': word: must be given"):
+        make_step(StepOrder("named", {}, str(path)))
+    path.write_text(path.read_text().replace("times: int = 2", "**more"))
+    with pytest.raises(RecipeError, match="named: '\\*\\*more' cannot be a setting"):
+        find_steps([str(path)])
 
 
 def test_a_step_written_as_contributing_says_is_a_step_at_once(tmp_path, video):

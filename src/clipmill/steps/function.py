@@ -46,7 +46,8 @@ def step(
     """Make a step of a function, which stays callable as before.
 
     The function is given a ``Seen`` and returns a mapping of its columns, or the value itself where
-    there is but one column. Its further parameters, which need defaults, are the step's settings.
+    there is but one column. Its further parameters are the step's settings; those without a default
+    must be given.
 
     Args:
         columns: name and type of what it returns, such as ``{"sharpness": "float32"}``.
@@ -57,7 +58,7 @@ def step(
         cost: what it costs.
 
     Raises:
-        RecipeError: a type is unknown, or a parameter has no default.
+        RecipeError: a type is unknown, or a parameter such as ``**more`` has no one value.
     """
     schema = columns if isinstance(columns, pa.Schema) else _schema(columns)
 
@@ -65,10 +66,13 @@ def step(
         parameters = list(inspect.signature(function).parameters.values())[1:]
         fields: dict[str, Any] = {}
         for parameter in parameters:
-            if parameter.default is inspect.Parameter.empty:
-                raise RecipeError(f"{function.__name__}: {parameter.name} needs a default.")
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise RecipeError(
+                    f"{function.__name__}: '{parameter}' cannot be a setting: name each of them."
+                )
             kind = inspect.get_annotations(function, eval_str=True).get(parameter.name, Any)
-            fields[parameter.name] = (kind, parameter.default)
+            is_required = parameter.default is parameter.empty
+            fields[parameter.name] = (kind, ... if is_required else parameter.default)
         made: Any = create_model(
             function.__name__, __base__=FunctionStep, __module__=function.__module__, **fields
         )

@@ -242,7 +242,7 @@ def test_what_is_there_is_not_made_again_unless_it_is_forced(clips, steps_file, 
     for _ in range(2):
         clips.annotate(step, modules=[steps_file], quiet=True)
     assert len(log.read_text().split()) == 5
-    clips.annotate(step, modules=[steps_file], retry=["value_error"], quiet=True)
+    clips.annotate(step, modules=steps_file, retry=["value_error"], quiet=True)
     clips.annotate(step, modules=[steps_file], retry=["timeout"], quiet=True)
     assert sorted(log.read_text().split()[5:]) == ["00000000_00001", "00000001_00001"]
     with pytest.raises(UserError, match=r"No cell failed with valu_error. Did you mean 'value_e"):
@@ -306,9 +306,12 @@ def test_a_step_that_ends_its_process_over_every_sample_is_not_tried_with_all(
     log = tmp_path / "log"
     step = {"picky": {"way": "all die", "log": str(log)}}
     clips.annotate(step, "numbers", modules=[steps_file], quiet=True)
-    picky = [row["error_message"] for row in cells(clips, "picky").values()]
-    assert [words.partition(" over")[0] for words in picky[3:]] == ["not tried, since"]
+    picky = list(cells(clips, "picky").values())
+    assert picky[3]["error_message"].startswith("not tried, since over 3 samples beside it")
     assert len(log.read_text().split()) == 3 * 2
+    clips.annotate(step, modules=[steps_file], retry="step_not_tried", quiet=True)
+    lost = [row["error_class"] for row in cells(clips, "picky").values()]
+    assert (lost, len(log.read_text().split())) == (["step_crashed"] * 4, 3 * 2 + 2)
     assert {row["status"] for row in cells(clips, "numbers").values()} == {"success"}
 
 

@@ -281,7 +281,6 @@ def test_frames_that_change_their_size_or_format_are_seen_all_the_same(
     for number in range(40):
         frame = av.VideoFrame.from_ndarray(texture(number // 10, *sizes[number // 10]), "rgb24")
         frame = frame.reformat(format=["yuv420p", "yuv444p", "yuvj420p"][number % 3])
-        watching.push(
-            Picture(0, number, number, Fraction(number, 25), 1, True, frame, lambda: None)
-        )
+        time = Fraction(number, 25)
+        watching.push(Picture(0, number, number, time, 1, True, frame, Frames(), lambda _: None))
     watching.finish()

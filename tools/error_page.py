@@ -10,7 +10,7 @@ from clipmill.fetch.failures import ERROR_CLASSES
 PACKAGE = Path(__file__).parent.parent / "src" / "clipmill"
 _SAID = re.compile(
     r"""error_class\s*=\s*"(\w+)"(?:\ if\ \w+\ else\ "(\w+)")?"""
-    r"""|"((?:decoder|step)_(?:crashed|hung))"|"(forbidden_\w+)"\)"""
+    r"""|"((?:decoder|step)_(?:crashed|hung)|step_not_tried)"|"(forbidden_\w+)"\)"""
 )
 
 FETCH = {
@@ -106,6 +106,10 @@ PROCESS = {
     "decoder_crashed": ("Reading it killed the media process, twice.", ""),
     "step_hung": ("A step did not end over it.", "larger `--sample-timeout-seconds`"),
     "step_crashed": ("A step ended its process over it, twice.", "mend the step; `--retry`"),
+    "step_not_tried": (
+        "A step was lost over three samples beside it, of its source or batch.",
+        "`clipmill annotate ... --retry step_not_tried`",
+    ),
 }
 """Error class of a file that was fetched -> what happened, and what to try."""
 

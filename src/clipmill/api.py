@@ -116,10 +116,10 @@ class Dataset(dataset.Dataset):
     def annotate(
         self,
         *steps: Any,
-        retry: Sequence[str] = (),
+        retry: str | Sequence[str] = (),
         force: bool = False,
         parent: str | None = None,
-        modules: Sequence[str] = (),
+        modules: str | Sequence[str] = (),
         quiet: bool = False,
         **settings: Any,
     ) -> Dataset:
@@ -128,10 +128,11 @@ class Dataset(dataset.Dataset):
         Args:
             *steps: names of steps, mappings of a name to its settings, or functions decorated with
                 ``clipmill.step`` and classes of ``clipmill.Annotate``, which must lie in a file.
-            retry: error classes whose cells are made again; ``failed`` means all that failed.
+            retry: error classes, or one, whose cells are made again; ``failed`` means all that
+                failed.
             force: make all cells again.
             parent: where the sources of virtual clips lie now. Default: where they lay.
-            modules: files that define steps.
+            modules: files that define steps, or one.
             quiet: show no progress.
             **settings: any setting of a recipe's ``run``, such as ``workers=4``.
 
@@ -147,7 +148,8 @@ class Dataset(dataset.Dataset):
         from clipmill.steps.load import file_of_step, step_orders
 
         chosen: list[str | Mapping[str, Any]] = []
-        files = list(modules)
+        files = [modules] if isinstance(modules, str) else list(modules)
+        again = [retry] if isinstance(retry, str) else retry
         for step in steps:
             name, path = (step, None) if isinstance(step, str | Mapping) else file_of_step(step)
             chosen.append(name)
@@ -156,7 +158,7 @@ class Dataset(dataset.Dataset):
         report = annotate_dataset(
             self.folder.url,
             step_orders(chosen, files),
-            redo=Redo(force, frozenset(retry)),
+            redo=Redo(force, frozenset(again)),
             recipe=parse_config(Recipe, sections, "", style="keyword"),
             quiet=quiet,
         )

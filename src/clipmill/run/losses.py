@@ -34,7 +34,5 @@ def not_tried(error: ProcessError) -> Cell:
     Args:
         error: how it was lost last.
     """
-    return failed(
-        error.error_class,
-        f"not tried, since over {STRIKES} samples beside it {error.message}",
-    )
+    words = f"not tried, since over {STRIKES} samples beside it {error.message}"
+    return failed("step_not_tried", words)

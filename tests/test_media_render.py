@@ -1,11 +1,13 @@
 """Clips coded anew: every frame the one that was asked for, at its time, and checked."""
 
 import os
+import random
 import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 
 import av
 import numpy as np
@@ -396,3 +398,16 @@ def test_a_lossless_copy_keeps_the_pixels_of_its_source(tmp_path, size):
     ):
         for old, new in zip(before.decode(video=0), after.decode(video=0), strict=True):
             assert (old.to_ndarray() == new.to_ndarray()).all()
+
+
+def test_clips_at_uneven_times_last_as_long_as_their_pictures(tmp_path):
+    """An encoder's order of decoding may take longer than showing does, after long pictures."""
+    chance = random.Random(1)
+    lengths = [Fraction(chance.choice([20, 33, 40, 80, 250, 7]), 1000) for _ in range(60)]
+    times = list(accumulate(lengths, initial=Fraction(0)))
+    source = make_video(tmp_path / "a.mkv", frame_times=times, first_number=600)
+    spans = [(start, start + 1) for start in range(4)]
+    for side in (None, 48, 64):
+        made = render(source, spans, tmp_path, short_side=side)
+        assert not [clip for clip in made if isinstance(clip, ProcessError)]
+        assert float(made[0].actual.end) == pytest.approx(1.003)

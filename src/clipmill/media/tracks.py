@@ -83,7 +83,9 @@ class VideoTrack:
         yield from self._timed(self._stream.encode(None))
         if self._held is not None:
             # An mp4 lasts as long as its packets in order of decoding do, whichever is shown last.
-            self._held.duration = max(end - (self._held.dts - (self._start or 0)), 1)
+            # At uneven times that may be longer already; what is shown last still ends in time.
+            left = end - (self._held.dts - (self._start or 0))
+            self._held.duration = max(left, self._held.duration or 0, 1)
             yield self._held
 
     def _timed(self, packets: list[Any]) -> Iterator[Any]:

@@ -213,7 +213,7 @@ class MediaFile:
             runs.append(self._pictures(self.frames, wants))
         if self.sound and any(isinstance(want.request, Audio) for want in wants):
             runs.append(self._sounds(self.sound, wants))
-        yield from heapq.merge(*runs, key=_time)
+        yield from heapq.merge(*runs, key=time_of)
 
     def coded(self, spans: Sequence[Span]) -> Iterator[tuple[int, CodedPacket]]:
         """Yield the packets of spans, each with the number of its span, in order of the file.
@@ -331,5 +331,6 @@ def _needs(
     return np.flatnonzero(needed), ~firm
 
 
-def _time(piece: Picture | Sound) -> Fraction:
+def time_of(piece: Picture | Sound) -> Fraction:
+    """When a piece begins, in exact seconds from time zero."""
     return piece.seconds if isinstance(piece, Picture) else piece.start_seconds

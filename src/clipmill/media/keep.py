@@ -96,11 +96,15 @@ class Kept:
             while heard and _end(heard[0], self._rates[request]) <= before:
                 self._bytes -= heard.popleft().samples.nbytes
 
-    def pictures(self, want: Want) -> list[Picture] | None:
-        """The pictures of a want, as ``MediaFile.decode`` gives them; None when one is missing."""
-        assert isinstance(want.request, Frames)
-        choice = choose(want.request, want.span, self._index)
-        shown = self._shown.get(want.request, {})
+    def of(self, want: Want) -> Sequence[Picture | Sound] | None:
+        """What is wanted, as ``MediaFile.decode`` gives it; None when something was not kept."""
+        if isinstance(want.request, Frames):
+            return self._pictures(want.request, want.span)
+        return self._pieces(want.request, want.span)
+
+    def _pictures(self, request: Frames, span: Span | None) -> list[Picture] | None:
+        choice = choose(request, span, self._index)
+        shown = self._shown.get(request, {})
         found = []
         for number, repeat in zip(choice.numbers.tolist(), choice.repeats.tolist(), strict=True):
             if number not in shown:
@@ -109,15 +113,10 @@ class Kept:
                 found.append(replace(shown[number], repeat=repeat))
         return found
 
-    def pieces(self, want: Want) -> list[Sound] | None:
-        """The sound of a want, as ``MediaFile.decode`` gives it; None when it was not kept."""
-        assert isinstance(want.request, Audio)
-        if want.request not in self._heard or want.span is None:
+    def _pieces(self, request: Audio, span: Span | None) -> list[Sound] | None:
+        if request not in self._heard or span is None or span.start < self._deaf_until:
             return None
-        if want.span.start < self._deaf_until:
-            return None
-        rate = self._rates[want.request]
-        cut = (_cut(sound, rate, want.span) for sound in self._heard[want.request])
+        cut = (_cut(sound, self._rates[request], span) for sound in self._heard[request])
         return [sound for sound in cut if sound]
 
     def _choose(self, until: Fraction) -> None:

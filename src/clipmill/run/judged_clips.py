@@ -19,7 +19,7 @@ from clipmill.core.request import Want
 from clipmill.core.seen import Cell
 from clipmill.io.stretch import Place
 from clipmill.media.clip_work import ClipWork
-from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.decode import MediaFile, Picture, time_of
 from clipmill.media.keep import size_of
 from clipmill.media.render import Renderer
 from clipmill.media.sound import Sound
@@ -170,8 +170,7 @@ def _show(media: MediaFile, clips: Sequence[_Clip], judge: Callable[[_Clip], Non
         heapq.heappush(ends, (max((span.end for span in spans), default=Fraction(0)), number))
     try:
         for piece in media.decode([want for want, _ in takers]):
-            time = piece.seconds if isinstance(piece, Picture) else piece.start_seconds
-            while ends and ends[0][0] <= time:
+            while ends and ends[0][0] <= time_of(piece):
                 judge(clips[heapq.heappop(ends)[1]])
             takers[piece.want][1](piece)
     except ProcessError as error:

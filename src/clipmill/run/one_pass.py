@@ -22,7 +22,7 @@ from clipmill.core.time import Span
 from clipmill.io.stretch import Place
 from clipmill.media.choose import exact
 from clipmill.media.clip_work import ClipWork
-from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.decode import MediaFile, Picture, time_of
 from clipmill.media.keep import Kept
 from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.render import Renderer
@@ -168,11 +168,7 @@ class _Pass:
         self._renderer.begin(clip)
         parts: list[Iterator[tuple[Fraction, int, Any]]] = []
         for number, want in enumerate(clip.wants):
-            pieces = (
-                self._kept.pictures(want)
-                if isinstance(want.request, Frames)
-                else self._kept.pieces(want)
-            )
+            pieces = self._kept.of(want)
             if pieces is None:
                 clip.abandon()
                 return None
@@ -187,4 +183,4 @@ def _timed(
 ) -> Iterator[tuple[Fraction, int, Picture | Sound]]:
     """Yield pieces with their times and the number of the want that they are for."""
     for piece in pieces:
-        yield piece.seconds if isinstance(piece, Picture) else piece.start_seconds, number, piece
+        yield time_of(piece), number, piece

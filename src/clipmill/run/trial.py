@@ -6,15 +6,13 @@ a clip is judged by the decode that finds it, and made by it too, if it is not d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from clipmill.core.request import Audio, DecoderName, Frames
 from clipmill.core.seen import Cell
-from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.decode import MediaFile
 from clipmill.media.keep import Kept
-from clipmill.media.sound import Sound
 from clipmill.run.clip_rows import ClipRows
 from clipmill.run.clips import Clip, Judged
 from clipmill.run.verdicts import Tier, Verdicts
@@ -131,10 +129,7 @@ class Trial:
         """What a step says of a clip; None when something of it was not kept."""
         look = look_of(judged, number, self._steps[number])
         if look.begin(self._media, self._end) and look.want is not None:
-            want = look.want
-            pieces: Iterable[Picture | Sound] | None = (
-                kept.pictures(want) if isinstance(want.request, Frames) else kept.pieces(want)
-            )
+            pieces = kept.of(look.want)
             if pieces is None:
                 return None
             for piece in pieces:

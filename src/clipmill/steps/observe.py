@@ -10,7 +10,7 @@ from clipmill.core.errors import ProcessError
 from clipmill.core.request import DecoderName, Frames
 from clipmill.core.seen import Cell, Seen
 from clipmill.io.stretch import Place
-from clipmill.media.decode import MediaFile, Picture
+from clipmill.media.decode import MediaFile, time_of
 from clipmill.media.pulse import unhurried
 from clipmill.steps.base import Annotate, InBatches
 from clipmill.steps.load import StepOrder, make_step
@@ -89,8 +89,7 @@ def _show(media: MediaFile, looks: Sequence[Look]) -> None:
     heapq.heapify(under_way)
     try:
         for piece in media.decode([look.want for look in looks if look.want]):
-            time = piece.seconds if isinstance(piece, Picture) else piece.start_seconds
-            while under_way and under_way[0][0] <= time:
+            while under_way and under_way[0][0] <= time_of(piece):
                 looks[heapq.heappop(under_way)[1]].finish()
             looks[piece.want].take(piece)
     except ProcessError as error:

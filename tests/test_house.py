@@ -58,6 +58,11 @@ def test_a_worker_loads_neither_decoder_nor_detectors() -> None:
     assert {"av", "cv2", "torch"}.isdisjoint(json.loads(told.stdout))
 
 
+def test_finding_and_making_clips_loads_no_tables() -> None:
+    code = "import clipmill.run.one_pass, sys, json; print(json.dumps([*sys.modules]))"
+    assert {"pyarrow", "duckdb", "fsspec", "yaml"}.isdisjoint(json.loads(python("-c", code).stdout))
+
+
 PANDAS = """
 import sys
 from clipmill.core.libraries import keep_pandas_out

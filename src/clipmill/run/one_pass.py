@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from heapq import merge
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipmill.core.errors import ProcessError
 from clipmill.core.request import Frames, Want
@@ -28,11 +28,13 @@ from clipmill.media.order import ClipOrder, Rendered
 from clipmill.media.render import Renderer
 from clipmill.media.sound import Sound
 from clipmill.run.clips import Clip, Making, OnePass
-from clipmill.run.trial import Trial, TrialOrder
 from clipmill.steps.split.find import Watch, holds_frame_of
 from clipmill.steps.split.given import FoundClip
 from clipmill.steps.split.options import SplitOptions
 from clipmill.steps.split.result import SplitResult
+
+if TYPE_CHECKING:  # a pass without steps does without all that tells their conditions
+    from clipmill.run.trial import Trial, TrialOrder
 
 _OVERHANG_SECONDS = Fraction(1, 10)
 """A clip's last picture may be shown, and its sound heard, for so long beyond its span."""
@@ -73,7 +75,7 @@ def find_and_make(
             except ProcessError as error:
                 unmade = error  # which counts for nothing where all clips are dropped
         watch = Watch(options, media.frame_rate, holds_frame_of(media))
-        judge = None if trial is None else Trial(trial, media)
+        judge = None if trial is None else trial.begin(media)
         work = _Pass(media, watch, renderer, judge, keep_bytes)
         assert media.frames is not None
         end = media.frames.end_seconds

@@ -45,6 +45,10 @@ class TrialOrder:
     is_all: bool
     scratch: Path
 
+    def begin(self, media: MediaFile) -> Trial:
+        """Set the steps up for a source; see ``Trial``."""
+        return Trial(self, media)
+
 
 def can_share(step: Annotate, decoder: DecoderName) -> bool:
     """Whether a step can be shown its samples by the decode that finds clips or makes their files.

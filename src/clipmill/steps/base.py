@@ -1,4 +1,4 @@
-"""What every step is: settings with a name; and what the kinds of steps keep to."""
+"""What steps keep to that say something of samples."""
 
 from __future__ import annotations
 
@@ -9,27 +9,13 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 from pydantic import ConfigDict, Field
 
-from clipmill.core.config import Config
 from clipmill.core.request import Audio, Frames, Packets, Request
 from clipmill.core.seen import Seen
+from clipmill.steps.step import Step
 
 Cost = Literal["table", "light", "decode", "heavy", "model"]
 """What a step costs per second of video: nothing but its row; far less than decoding; about as much
 as decoding; more; or a neural model."""
-
-
-class Step(Config):
-    """Settings of one step; its fields are keys of YAML, options and keywords of Python at once.
-
-    Attributes:
-        name: what recipes call the step.
-    """
-
-    name: ClassVar[str]
-
-
-class Split(Step):
-    """A step that makes virtual clips of one sample: rows with spans, and no media."""
 
 
 class Annotate(Step, ABC):

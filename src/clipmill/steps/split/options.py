@@ -13,8 +13,8 @@ from clipmill.core import registry
 from clipmill.core.config import parse_config
 from clipmill.core.errors import RecipeError
 from clipmill.core.time import parse_seconds
-from clipmill.steps.base import Split
 from clipmill.steps.split.detector import GROUP, Detector, DetectorOptions
+from clipmill.steps.step import Split
 
 RULES = ("column", "cuts", "keyframes", "stride", "subtitles", "whole")
 """Ways of splitting that look at no picture."""

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from clipmill.steps.split.content import ContentMeasure, ContentScore, Pairs, error_of_cheap
+from clipmill.steps.split.content import (
+    SCORED_LONG_SIDE,
+    ContentMeasure,
+    ContentScore,
+    Pairs,
+    error_of_cheap,
+)
 from clipmill.steps.split.detector import Cut, Detector, DetectorOptions, cut_at
 from clipmill.steps.split.look import Look
 from clipmill.steps.split.scene_length import SceneLength
@@ -67,7 +73,7 @@ class AdaptiveDetector(Detector):
     def __init__(self, options: AdaptiveOptions, frame_rate: Fraction, *, fast: bool) -> None:
         super().__init__(options, frame_rate, fast=fast)
         self._measure = ContentScore(options, fast=fast)
-        self._pairs = Pairs()
+        self._pairs = Pairs(SCORED_LONG_SIDE)
         self._length = SceneLength(options.min_scene_frames, frame_rate)
         self._window: deque[_Frame] = deque(maxlen=1 + 2 * options.window_frames)
         self._last = Fraction(0)

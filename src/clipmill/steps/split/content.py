@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from clipmill.steps.split.detector import Cut, Detector, DetectorOptions, cut_at
 from clipmill.steps.split.look import (
+    CHEAP_LONG_SIDE,
     Array,
     Look,
     Size,
@@ -23,6 +24,8 @@ from clipmill.steps.split.scene_length import FilterMode, FlashFilter, SceneLeng
 if TYPE_CHECKING:
     from clipmill.media.decode import Picture
 
+SCORED_LONG_SIDE = 64
+"""Of cheap pictures, in pixels: a mean of so few is hardly less exact, for half of the time."""
 _EVEN = (1.0, 1.0, 1.0, 0.0)
 _LUMA_ONLY = (0.0, 0.0, 1.0, 0.0)
 _CANNY_SIGMA = 1 / 3
@@ -112,10 +115,10 @@ class ContentScore:
 def error_of_cheap(score: float) -> float:
     """How far a cheap content score may be from the exact one.
 
-    Measured over 20,000 frames of test videos: by 0.1 for half of them, 1.1 at the 99th
-    percentile, 6.1 at most, and less where scores are small.
+    Measured over 9,200 frames of 16 real and made videos: by 0.3 for half of them, never by more
+    than 0.71 of this.
     """
-    return min(8.0, 1.0 + 0.3 * score)
+    return min(9.0, 1.5 + 0.3 * score)
 
 
 def find_edges(values: Array, kernel_size: int | None) -> Array:
@@ -141,9 +144,14 @@ def _mean_difference(left: Array, right: Array) -> float:
 
 
 class Pairs:
-    """Looks at a stream of pictures, two neighbours at a time."""
+    """Looks at a stream of pictures, two neighbours at a time.
 
-    def __init__(self) -> None:
+    Args:
+        cheap_long_side: longer side of cheap pictures, in pixels.
+    """
+
+    def __init__(self, cheap_long_side: int = CHEAP_LONG_SIDE) -> None:
+        self._cheap_long_side = cheap_long_side
         self._sizes: tuple[Size, Size] | None = None
         self._last: Look | None = None
 
@@ -153,7 +161,7 @@ class Pairs:
         All have the size that the first one has, even where the picture's size changes later.
         """
         source = picture.source
-        self._sizes = self._sizes or sizes_of(source)
+        self._sizes = self._sizes or sizes_of(source, self._cheap_long_side)
         before, self._last = self._last, Look(source, *self._sizes)
         return before, self._last
 
@@ -167,7 +175,7 @@ class ContentDetector(Detector):
     def __init__(self, options: ContentOptions, frame_rate: Fraction, *, fast: bool) -> None:
         super().__init__(options, frame_rate, fast=fast)
         self._score = ContentScore(options, fast=fast)
-        self._pairs = Pairs()
+        self._pairs = Pairs(SCORED_LONG_SIDE)
         length = SceneLength(options.min_scene_frames, frame_rate)
         self._filter = FlashFilter(options.filter_mode, length)
         self._seen = Fraction(0)

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +87,7 @@ def run_apart(way: str, path: Path) -> dict[str, Any]:
 
 def seconds_of(path: Path) -> float:
     with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return float(stream.duration * Fraction(stream.time_base))
+        return container.duration / av.time_base
 
 
 def make_video(path: Path, seconds: int = 60) -> Path:

@@ -17,6 +17,15 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one():
         load_recipe({"write": {"to": "x", "samples_per_shards": 10}})
 
 
+@pytest.mark.parametrize(
+    ("section", "wrong", "right"),
+    [("split", "min_second", "min_seconds"), ("render", "shortside", "short_side")],
+)
+def test_so_is_one_of_a_step_that_a_recipe_may_leave_out(section, wrong, right):
+    with pytest.raises(RecipeError, match=f"'{section}.{wrong}'.*'{right}'"):
+        load_recipe({"source": {"path": "x"}, section: {wrong: 2}, "write": {"to": "x"}})
+
+
 def test_an_unknown_option_is_refused_with_the_nearest_valid_one():
     with pytest.raises(RecipeError, match=r"'caption_cols'.*'caption_col'"):
         gather({"caption_cols": "text"})

@@ -121,7 +121,7 @@ def _without_none(annotation: Any) -> Any:
 def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     for part in path:
         field = model.model_fields.get(part)
-        inner = field.annotation if field else None
+        inner = _without_none(field.annotation) if field else None
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return sorted(model.model_fields)

@@ -102,6 +102,11 @@ def inner(source: Path, clips: int, precision: str, out: Path) -> dict[str, floa
     return json.loads(told.stdout)
 
 
+def cpu_seconds(whose: int = resource.RUSAGE_SELF) -> float:
+    spent = resource.getrusage(whose)
+    return spent.ru_utime + spent.ru_stime
+
+
 def ours(source: Path, clips: int, precision: str, out: Path) -> dict[str, float]:
     from clipmill.core.edit import Edit
     from clipmill.core.time import Span
@@ -109,18 +114,16 @@ def ours(source: Path, clips: int, precision: str, out: Path) -> dict[str, float
     from clipmill.media.render import render_clips
 
     orders = [ClipOrder(str(n), Span(*span)) for n, span in enumerate(spans(source, clips))]
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    before = cpu_seconds()
     made = render_clips(source, orders, Edit(precision=precision), {"video": "mp4"}, out)
-    spent = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = cpu_seconds() - before
     failed = [clip for clip in made if isinstance(clip, Exception)]
     if failed:
         raise failed[0]
-    cpu = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
     return {
         "cpu_ms": 1000 * cpu / clips,
         "frames": sum(clip.frame_count for clip in made),
         "bytes": sum(clip.members["mp4"].size for clip in made),
-        "peak_mb": spent.ru_maxrss / 1000,
     }
 
 
@@ -129,7 +132,7 @@ def bare_copy(source: Path, clips: int, _: str, out: Path) -> dict[str, float]:
     import av
 
     times = spans(source, clips)
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    before = cpu_seconds()
     frames = 0
     with av.open(str(source)) as reader:
         picture = reader.streams.video[0]
@@ -144,8 +147,7 @@ def bare_copy(source: Path, clips: int, _: str, out: Path) -> dict[str, float]:
                     frames += packet.stream is picture
                     packet.stream = outputs[packet.stream.index]
                     writer.mux_one(packet)
-    spent = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
+    cpu = cpu_seconds() - before
     size = sum(path.stat().st_size for path in out.iterdir())
     return {"cpu_ms": 1000 * cpu / clips, "frames": frames, "bytes": size}
 
@@ -155,7 +157,7 @@ def bare_exact(source: Path, clips: int, _: str, out: Path) -> dict[str, float]:
     import av
 
     times = spans(source, clips)
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    before = cpu_seconds()
     frames = 0
     with av.open(str(source)) as reader:
         streams = [reader.streams.video[0], *reader.streams.audio[:1]]
@@ -178,8 +180,7 @@ def bare_exact(source: Path, clips: int, _: str, out: Path) -> dict[str, float]:
                         break
                 for output in outputs.values():
                     writer.mux(output.encode())
-    spent = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
+    cpu = cpu_seconds() - before
     size = sum(path.stat().st_size for path in out.iterdir())
     return {"cpu_ms": 1000 * cpu / clips, "frames": frames, "bytes": size}
 
@@ -200,14 +201,13 @@ BARE = {"bare copy": bare_copy, "bare exact": bare_exact}
 
 
 def ffmpeg(source: Path, clips: int, precision: str, out: Path) -> dict[str, float]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = cpu_seconds(resource.RUSAGE_CHILDREN)
     codecs = COPY if precision == "copy" else ENCODE
     for number, (start, end) in enumerate(spans(source, clips)):
         command = ["ffmpeg", "-v", "error", "-y", "-threads", "1", "-ss", f"{float(start):.3f}"]
         command += ["-i", str(source), "-t", f"{float(end - start):.3f}", *codecs]
         subprocess.run([*command, str(out / f"{number}.mp4")], check=True)
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
+    cpu = cpu_seconds(resource.RUSAGE_CHILDREN) - before
     from clipmill.media.probe import probe
 
     made = [out / f"{number}.mp4" for number in range(clips)]
